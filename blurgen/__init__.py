@@ -1,0 +1,72 @@
+"""Sharp/blurred image pairs for training deblurring networks: fast, physically sensible, repeatable.
+
+>>> import blurgen
+>>> pairs = blurgen.degrade(blurgen.open_source("digits").read(0, 8), "mnist-motion", seed=1)
+>>> pairs.blurred.shape
+(8, 28, 28, 1)
+
+Importing it is cheap: each name below loads what it needs when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from blurgen._version import __version__
+from blurgen.errors import BlurgenError, FileError, InputError, RecipeError, SourceError
+
+if TYPE_CHECKING:
+    from blurgen import psf
+    from blurgen.convolution import convolve
+    from blurgen.degradation import Pairs, degrade
+    from blurgen.maker import make
+    from blurgen.pairs import PairFile, open_pairs
+    from blurgen.recipe import Recipe, load_recipe, recipes
+    from blurgen.sources import open_source
+    from blurgen.sources.base import Source
+
+_HOMES = {
+    "PairFile": "pairs",
+    "Pairs": "degradation",
+    "Recipe": "recipe",
+    "Source": "sources.base",
+    "convolve": "convolution",
+    "degrade": "degradation",
+    "load_recipe": "recipe",
+    "make": "maker",
+    "open_pairs": "pairs",
+    "open_source": "sources",
+    "recipes": "recipe",
+}
+
+__all__ = [
+    "BlurgenError",
+    "FileError",
+    "InputError",
+    "PairFile",
+    "Pairs",
+    "Recipe",
+    "RecipeError",
+    "Source",
+    "SourceError",
+    "__version__",
+    "convolve",
+    "degrade",
+    "load_recipe",
+    "make",
+    "open_pairs",
+    "open_source",
+    "psf",
+    "recipes",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "psf":
+        return import_module("blurgen.psf")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'blurgen' has no attribute '{name}'")
+    return getattr(import_module(f"blurgen.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

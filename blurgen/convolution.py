@@ -1,0 +1,208 @@
+"""Convolution of images with PSFs: checks, borders, and the choice of an engine."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from blurgen import fourier
+from blurgen import threads as pool
+from blurgen.errors import InputError
+from blurgen.loops import convolve as loops
+
+Border = Literal["replicate", "reflect", "mirror", "wrap", "constant"]
+
+_FFT_COST = 300.0  # of one pixel, in multiply-adds of the tap engine
+
+
+def convolve(
+    images: NDArray[Any],
+    psfs: ArrayLike,
+    border: Border | Literal["nearest"] = "replicate",
+    *,
+    outside: float = 0.0,
+    threads: int | None = 1,
+) -> NDArray[Any]:
+    """Convolve images with point spread functions.
+
+    ``out[y, x] = Σ psf[i, j] · image[y − (i − h // 2), x − (j − w // 2)]``: a true convolution, so that
+    the PSF is what one bright point becomes. The centre of an h × w PSF is its pixel ``(h // 2, w // 2)``,
+    in even sizes the one right of and below the middle, as in ``scipy.ndimage.convolve``.
+
+    Parameters
+    ----------
+    images : ndarray
+        uint8 or float32, shape (B, H, W) or (B, H, W, C) with C 1 or 3.
+    psfs : array_like
+        One PSF for all images, shape (h, w), or one for each, shape (B, h, w); finite, non-negative, of
+        sum 1 to 1 part in 1,000. Any size, larger than the image included.
+    border : str
+        What lies beyond the image, in the terms of ``scipy.ndimage``: ``replicate`` or ``nearest``
+        (a a a | a b c), ``reflect`` (b a | a b c), ``mirror`` (c b | a b c), ``wrap`` (b c | a b c),
+        ``constant``.
+    outside : float
+        The value beyond the border where that is ``constant``.
+    threads : int or None
+        How many threads work; None takes all usable processors. The result does not depend on it.
+
+    Returns
+    -------
+    ndarray
+        Of the images' shape and dtype. Sums are accumulated in float32, to 1 part in 10⁴ of full scale;
+        bytes are clipped and rounded half up.
+
+    Raises
+    ------
+    InputError
+        If an argument has a shape, dtype or value other than the above.
+    """
+    batch = checked_images(images, (np.uint8, np.float32))
+    kernels = checked_psfs(psfs, len(batch))
+    row_border = _checked_border(border)
+    count = pool.checked(threads)
+    return convolve_checked(batch, kernels, row_border, outside, count).reshape(images.shape)
+
+
+def convolve_checked(
+    images: NDArray[Any], psfs: NDArray[np.float32], border: str, outside: float = 0.0, threads: int = 1
+) -> NDArray[Any]:
+    """Convolve arrays known to be right: images (B, H, W, C), PSFs (1 or B, h, w)."""
+    _, height, width, _ = images.shape
+    out = np.empty(images.shape, images.dtype)
+    reach = max(psfs.shape[1:])
+    row_of = border_map(height, reach, border)
+    column_of = border_map(width, reach, border)
+    as_bytes = images.dtype == np.uint8
+    add, low, high = (0.5, 0.0, 255.0) if as_bytes else (0.0, -np.inf, np.inf)
+    common = (
+        row_of,
+        column_of,
+        reach,
+        np.float32(outside),
+        np.float32(add),
+        np.float32(low),
+        np.float32(high),
+    )
+
+    engines = np.empty(len(psfs), np.int64)
+    extents = np.empty((len(psfs), 4), np.int64)
+    down = np.zeros((len(psfs), psfs.shape[1]), np.float32)
+    across = np.zeros((len(psfs), psfs.shape[2]), np.float32)
+    loops.classify(psfs, _FFT_COST, engines, extents, down, across)
+    engine_of = np.broadcast_to(engines, len(images))
+
+    def work(which: NDArray[np.int64]) -> None:
+        for engine in np.unique(engine_of[which]):
+            chosen = which[engine_of[which] == engine]
+            if engine == loops.TAPS:
+                loops.taps(images, psfs, chosen, *common, out)
+            elif engine == loops.SEPARABLE:
+                loops.separable(images, down, across, chosen, *common, out)
+            elif engine == loops.BOX:
+                loops.boxes(images, extents, chosen, *common, out)
+            else:
+                for n in chosen:
+                    psf = psfs[n if len(psfs) > 1 else 0]
+                    fourier_one(images[n], psf, row_of, column_of, reach, outside, out[n])
+
+    everything = np.arange(len(images))
+    pool.run(work, [everything[share] for share in pool.shares(len(images), threads)], threads)
+    return out
+
+
+def fourier_one(
+    image: NDArray[Any],
+    psf: NDArray[np.float32],
+    row_of: NDArray[np.int64],
+    column_of: NDArray[np.int64],
+    reach: int,
+    outside: float,
+    out: NDArray[Any],
+) -> None:
+    """One image by the Fourier engine, rounded as `out` asks."""
+    rows, columns = psf.shape
+    height, width, _ = image.shape
+    sums = np.empty(image.shape, np.float32)
+    up, left = rows - 1 - rows // 2, columns - 1 - columns // 2
+    fourier.convolve_one(
+        image,
+        psf,
+        row_of[reach - up : reach - up + height + rows - 1],
+        column_of[reach - left : reach - left + width + columns - 1],
+        outside,
+        sums,
+    )
+    if out.dtype == np.uint8:
+        np.clip(sums + np.float32(0.5), 0, 255, out=sums)
+    out[...] = sums
+
+
+def border_map(size: int, reach: int, border: str) -> NDArray[np.int64]:
+    """Which pixel of `size` stands at each of the positions −reach … size + reach − 1; −1 for none."""
+    at = np.arange(-reach, size + reach)
+    if border == "constant":
+        return np.where((at >= 0) & (at < size), at, -1)
+    if border == "replicate":
+        return np.clip(at, 0, size - 1)
+    if border == "wrap":
+        return at % size
+    period = 2 * size if border == "reflect" else max(1, 2 * size - 2)
+    folded = at % period
+    other = period - 1 - folded if border == "reflect" else period - folded
+    return np.where(folded < size, folded, other)
+
+
+def _checked_border(border: str) -> str:
+    if border == "nearest":
+        return "replicate"
+    if border not in get_args(Border):
+        raise InputError(f"border {border!r}: allowed are {', '.join(get_args(Border))} and nearest")
+    return border
+
+
+def checked_images(images: NDArray[Any], dtypes: tuple[type, ...]) -> NDArray[Any]:
+    """The images as a C-contiguous (B, H, W, C), or an InputError that says what they are instead."""
+    if not isinstance(images, np.ndarray):
+        raise InputError(f"images are a {type(images).__name__}; a NumPy array is needed")
+    if images.dtype not in dtypes:
+        allowed = " or ".join(np.dtype(d).name for d in dtypes)
+        raise InputError(f"images are {images.dtype}; {allowed} is needed")
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
+        raise InputError(
+            f"images have the shape {images.shape}; (B, H, W), or (B, H, W, C) with C 1 or 3, is needed"
+        )
+    if images.size == 0:
+        raise InputError(f"images have the shape {images.shape}: there are no pixels")
+    if images.dtype != np.uint8:
+        finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+        if not finite.all():
+            raise InputError(f"image {int(np.argmin(finite))} holds NaN or infinite values")
+    batch = images if images.ndim == 4 else images[..., None]
+    return np.ascontiguousarray(batch)
+
+
+def checked_psfs(psfs: ArrayLike, count: int) -> NDArray[np.float32]:
+    """The PSFs as float32 (1 or `count`, h, w), or an InputError that says what is wrong with which."""
+    given = np.asarray(psfs)
+    if given.ndim not in (2, 3) or given.size == 0 or given.dtype.kind not in "fiu":
+        raise InputError(
+            f"PSFs are {given.dtype} of shape {given.shape}; numbers of shape (h, w) or (B, h, w) are needed"
+        )
+    stack = given[None] if given.ndim == 2 else given
+    if len(stack) not in (1, count):
+        raise InputError(f"there are {len(stack)} PSFs for {count} images; one, or one for each, is needed")
+    flat = stack.reshape(len(stack), -1).astype(np.float64)
+    for wrong, what in (
+        (~np.isfinite(flat).all(axis=1), "NaN or infinite values"),
+        ((flat < 0).any(axis=1), "negative values"),
+    ):
+        if wrong.any():
+            raise InputError(f"PSF {int(np.argmax(wrong))} holds {what}")
+    sums = flat.sum(axis=1)
+    wrong = abs(sums - 1) > 1e-3
+    if wrong.any():
+        n = int(np.argmax(wrong))
+        raise InputError(f"PSF {n} sums to {sums[n]:.6g}; a PSF sums to 1 (divide it by its sum)")
+    return np.ascontiguousarray(stack, np.float32)

@@ -1,0 +1,111 @@
+"""The heart: sharp images, a recipe and a seed make pairs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen import threads as pool
+from blurgen.convolution import checked_images
+from blurgen.errors import InputError
+from blurgen.recipe import Recipe, load_recipe
+from blurgen.stages.base import ImagePair
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of images and how each was made.
+
+    Attributes
+    ----------
+    sharp, blurred : ndarray
+        uint8, shape (B, H, W, C).
+    params : dict
+        The drawn value of every parameter, ``place.stage.parameter`` → shape (B,); float64 with NaN, or
+        int64 with −1, where a stage took no part.
+    """
+
+    sharp: NDArray[np.uint8]
+    blurred: NDArray[np.uint8]
+    params: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.sharp)
+
+
+def degrade(
+    images: NDArray[np.uint8],
+    recipe: Recipe | str | os.PathLike[str],
+    seed: int = 0,
+    start: int = 0,
+    *,
+    threads: int | None = 1,
+) -> Pairs:
+    """Make a pair of each image.
+
+    Row ``i`` of the result is a function of ``images[i]``, `recipe`, `seed` and ``start + i`` alone.
+
+    Parameters
+    ----------
+    images : ndarray
+        uint8, shape (B, H, W) or (B, H, W, C) with C 1 or 3.
+    recipe : Recipe, str or path-like
+        A recipe, the name of a built-in one, or a YAML or JSON file.
+    seed : int
+        0 … 2⁶⁴ − 1.
+    start : int
+        The index of the first sample. With a recipe of several copies, samples ``k·copies`` to
+        ``(k + 1)·copies − 1`` are taken to be copies of one image.
+    threads : int or None
+        How many threads work; None takes all usable processors.
+
+    Returns
+    -------
+    Pairs
+        ``sharp``, ``blurred`` and ``params``. `images` is never changed, but ``sharp`` may be it.
+
+    Raises
+    ------
+    InputError, RecipeError
+        If an argument is not as above, or a stage cannot take such images.
+
+    Examples
+    --------
+    >>> images = np.zeros((2, 28, 28), np.uint8)
+    >>> pairs = degrade(images, "mnist-motion", seed=1)
+    >>> pairs.blurred.shape, sorted(pairs.params)
+    ((2, 28, 28, 1), ['0.turn.quarters', '1.motion.angle', '1.motion.length'])
+    """
+    batch = checked_images(images, (np.uint8,))
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    if start < 0 or start + len(batch) > 2**63:
+        raise InputError(f"start {start}: 0 … 2⁶³ − 1 is allowed")
+    height, width, channels = batch.shape[1:]
+    chosen.output_shape((height, width, channels))
+    index = np.arange(start, start + len(batch), dtype=np.int64)
+
+    def part(rows: slice) -> Pairs:
+        return degrade_checked(batch[rows], chosen, seed, index[rows])
+
+    done = pool.run(part, pool.shares(len(batch), pool.checked(threads)), pool.checked(threads))
+    return done[0] if len(done) == 1 else _joined(done)
+
+
+def degrade_checked(images: NDArray[np.uint8], recipe: Recipe, seed: int, index: NDArray[np.int64]) -> Pairs:
+    """Make a pair of each of `images`, known to be a C-contiguous (B, H, W, C), as samples `index`."""
+    draws = recipe.draws(seed, index)
+    params = recipe.sample(draws)
+    pair = recipe.apply(ImagePair(images, images), params, draws)
+    return Pairs(pair.sharp, pair.blurred, params)
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    return Pairs(
+        np.concatenate([part.sharp for part in parts]),
+        np.concatenate([part.blurred for part in parts]),
+        {name: np.concatenate([part.params[name] for part in parts]) for name in parts[0].params},
+    )

@@ -1,0 +1,25 @@
+"""The exceptions that blurgen raises for a cause that a person can mend.
+
+Each message is one sentence: what was given, where, and what is allowed. The command line prints it and
+exits with 1; nothing in the library catches another library's error without saying it in these terms.
+"""
+
+
+class BlurgenError(Exception):
+    """Base of every error that blurgen raises on purpose."""
+
+
+class InputError(BlurgenError, ValueError):
+    """An argument is of the wrong type, shape or range."""
+
+
+class RecipeError(BlurgenError, ValueError):
+    """A recipe is malformed; the message names recipe, stage, field, value and what is allowed."""
+
+
+class SourceError(BlurgenError):
+    """Sharp images cannot be found or read."""
+
+
+class FileError(BlurgenError):
+    """A pair file cannot be written, resumed or read."""

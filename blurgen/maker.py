@@ -1,0 +1,220 @@
+"""From a source to a pair file: chunks through threads, resumed where they stopped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen import threads as pool
+from blurgen.degradation import degrade_checked
+from blurgen.errors import InputError
+from blurgen.pairs import Header, PairWriter
+from blurgen.recipe import Recipe, load_recipe
+from blurgen.sources import open_source
+from blurgen.sources.base import Source
+
+_CHUNK_BYTES = 2 << 20  # of the pairs that a thread takes at a time: they stay in its L2 cache
+_CHECKPOINT_SECONDS = 1.0
+_DEFAULT_RECIPES = {
+    "digits": "mnist-motion",
+    "mnist": "mnist-motion",
+    "kmnist": "mnist-motion",
+    "emnist-digits": "mnist-motion",
+    "fashion-mnist": "fashion-gaussian",
+}
+
+Progress = Callable[[int, int], None]
+
+
+def make(
+    dataset: str | Source,
+    out: str | os.PathLike[str],
+    recipe: Recipe | str | os.PathLike[str] | None = None,
+    *,
+    count: int | None = None,
+    copies: int | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    psf: bool = False,
+    overwrite: bool = False,
+    data_dir: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+    **source_options: Any,
+) -> Path:
+    """Make a pair file.
+
+    An interrupted run leaves ``OUT.partial`` and ``OUT.journal``; the same call goes on from there. The
+    bytes of the file depend on source, recipe, count and seed alone.
+
+    Parameters
+    ----------
+    dataset : str or Source
+        ``mnist``, ``digits``, ``folder:PATH`` …: see `blurgen.sources`.
+    out : path-like
+        The file to make.
+    recipe : Recipe, str or path-like, optional
+        A recipe, the name of a built-in one, or a YAML or JSON file. Digits and the like have a default.
+    count : int, optional
+        How many pairs; by default copies × the source's images. Endless sources need it.
+    copies : int, optional
+        How many pairs from one image; by default the recipe's.
+    seed : int
+        0 … 2⁶⁴ − 1.
+    threads : int, optional
+        By default one for each usable processor.
+    psf : bool
+        Whether to store each pair's PSF.
+    overwrite : bool
+        Whether to replace an existing file, and discard a partial one of other arguments.
+    data_dir : path-like, optional
+        Where data sets lie; by default the environment variable ``BLURGEN_DATA`` says it.
+    progress : callable, optional
+        Called with (pairs done, pairs in all) now and then.
+    **source_options
+        Options of the source, e.g. ``split="test"``, ``patch=256``.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    BlurgenError
+        One of its children, with one sentence that says what is wrong with which argument.
+    """
+    source = (
+        dataset
+        if isinstance(dataset, Source)
+        else open_source(dataset, data_dir=data_dir, seed=seed, **source_options)
+    )
+    chosen = _recipe_for(source, recipe).with_copies(copies)
+    header = header_for(source, chosen, seed=seed, count=count, psf=psf)
+    workers = pool.checked(threads)
+    with PairWriter(out, header, overwrite=overwrite) as writer:
+        _fill(writer, source, header, workers, progress)
+    return Path(out)
+
+
+def header_for(source: Source, recipe: Recipe, *, seed: int, count: int | None, psf: bool) -> Header:
+    """The header of the file that these arguments make.
+
+    Raises
+    ------
+    InputError
+        If the count is not positive, missing for an endless source, or more than the source gives.
+    """
+    if source.length is None:
+        if count is None:
+            raise InputError(f"source '{source.name}' never runs out: say how many pairs (--count)")
+        most = None
+    else:
+        most = source.length * recipe.copies
+    if count is None:
+        assert most is not None
+        count = most
+    if count < 1:
+        raise InputError(f"count {count}: at least 1 pair is needed")
+    if most is not None and count > most:
+        raise InputError(
+            f"count {count}: source '{source.name}' gives {source.length} images × {recipe.copies} copies = "
+            f"{most} pairs; ask for fewer, or for more copies (--copies)"
+        )
+    return Header(
+        recipe=recipe,
+        seed=seed,
+        dataset=source.name,
+        dataset_options=source.options,
+        dataset_sha256=source.sha256,
+        count=count,
+        shape=recipe.output_shape(source.shape),
+        has_labels=source.has_labels,
+        psf_size=recipe.psf_size if psf else 0,
+    )
+
+
+def remake(source: Source, header: Header, start: int, stop: int) -> dict[str, NDArray[Any]]:
+    """Rows `start` … `stop` − 1 of every dataset of a pair file, made afresh."""
+    index = np.arange(start, stop, dtype=np.int64)
+    source_index = index // header.recipe.copies
+    first, last = int(source_index[0]), int(source_index[-1]) + 1
+    images = source.read(first, last)
+    if header.recipe.copies > 1:
+        images = images[source_index - first]
+    pairs = degrade_checked(images, header.recipe, header.seed, index)
+    columns: dict[str, NDArray[Any]] = {
+        "sharp": pairs.sharp,
+        "blurred": pairs.blurred,
+        "source_index": source_index,
+    }
+    columns.update({f"params/{name}": column for name, column in pairs.params.items()})
+    if header.has_labels:
+        columns["label"] = source.labels(first, last)[source_index - first]
+    if header.psf_size:
+        columns["psf"] = header.recipe.psfs(pairs.params, len(index))
+    return columns
+
+
+def _recipe_for(source: Source, recipe: Recipe | str | os.PathLike[str] | None) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe is None:
+        if source.name not in _DEFAULT_RECIPES:
+            raise InputError(f"source '{source.name}' has no default recipe: name one (--recipe)")
+        recipe = _DEFAULT_RECIPES[source.name]
+    return load_recipe(recipe)
+
+
+def chunk_rows(header: Header) -> int:
+    """How many pairs a thread takes at a time."""
+    height, width, channels = header.shape
+    return max(1, min(4096, _CHUNK_BYTES // (2 * height * width * channels)))
+
+
+def _fill(
+    writer: PairWriter, source: Source, header: Header, workers: int, progress: Progress | None
+) -> None:
+    """Make every missing row, a chunk a thread; sync and note what is done every second or so."""
+    gaps = writer.missing()
+    done = header.count - sum(stop - start for start, stop in gaps)
+
+    def work(start: int, stop: int) -> int:
+        writer.write(start, remake(source, header, start, stop))
+        return stop - start
+
+    chunks = _chunks(gaps, chunk_rows(header))
+    threads = ThreadPoolExecutor(workers, thread_name_prefix="blurgen-make")
+    running: set[Future[int]] = set()
+    noted = time.monotonic()
+    try:
+        if progress:
+            progress(done, header.count)
+        while True:
+            for start, stop in islice(chunks, 2 * workers - len(running)):
+                running.add(threads.submit(work, start, stop))
+            if not running:
+                break
+            finished, running = wait(running, timeout=_CHECKPOINT_SECONDS, return_when=FIRST_COMPLETED)
+            done += sum(future.result() for future in finished)
+            if progress:
+                progress(done, header.count)
+            if time.monotonic() - noted > _CHECKPOINT_SECONDS:
+                writer.checkpoint()
+                noted = time.monotonic()
+    finally:
+        # chunks under way end first, so that they can be noted and the file closed
+        threads.shutdown(cancel_futures=True)
+
+
+def _chunks(gaps: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
+    for first, last in gaps:
+        for start in range(first, last, rows):
+            yield start, min(start + rows, last)

@@ -1,0 +1,118 @@
+"""PSFs that somebody measured, from a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.errors import InputError
+from blurgen.psf.sizes import MAX_SIZE
+
+_READERS = ".npz, .npy, .mat and .png"
+
+
+def load_psfs(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """Read PSFs from a file and make each ready for use.
+
+    Every two-dimensional array of a ``.npz`` or ``.mat`` (version 5) file is a PSF, in the order of their
+    names (numbers in names counted as numbers); so are the slices along the first axis of a three-dimensional
+    one. A ``.npy`` file holds one array, a ``.png`` file one gray PSF. Each is divided by its sum, and put
+    into a common odd size with its centroid on the centre pixel, to the nearest pixel.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    ndarray
+        float64, shape (n, k, k), k odd, each of sum 1.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or unreadable, or a PSF is empty, negative, not finite, or larger than
+        4095 pixels.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"PSF file '{path}': there is no such file")
+    try:
+        arrays = _read(path)
+    except InputError:
+        raise
+    except Exception as error:  # readers of damaged files raise whatever they please
+        raise InputError(f"PSF file '{path}' cannot be read: {error}") from error
+    planes: list[tuple[str, NDArray[np.float64]]] = []
+    for name, array in arrays:
+        if array.dtype.kind in "fiub" and array.ndim == 2:
+            planes.append((name, array.astype(np.float64)))
+        elif array.dtype.kind in "fiub" and array.ndim == 3:
+            planes += [(f"{name}[{i}]", plane.astype(np.float64)) for i, plane in enumerate(array)]
+    if not planes:
+        raise InputError(f"PSF file '{path}' holds no two- or three-dimensional array of numbers")
+    for name, plane in planes:
+        _check(path, name, plane)
+    return _centred([plane for _, plane in planes])
+
+
+def _read(path: Path) -> list[tuple[str, NDArray[Any]]]:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return sorted(((n, archive[n]) for n in archive.files), key=_natural)
+    if suffix == ".npy":
+        return [(path.stem, np.load(path, allow_pickle=False))]
+    if suffix == ".mat":
+        import scipy.io
+
+        found = scipy.io.loadmat(path)
+        return sorted(((n, a) for n, a in found.items() if isinstance(a, np.ndarray)), key=_natural)
+    if suffix == ".png":
+        from PIL import Image
+
+        with Image.open(path) as image:
+            if image.mode not in ("L", "I", "I;16", "1"):
+                raise InputError(f"PSF file '{path}' is not gray")
+            return [(path.stem, np.asarray(image))]
+    raise InputError(f"PSF file '{path}': {_READERS} files can be read")
+
+
+def _natural(item: tuple[str, Any]) -> list[tuple[int, int | str]]:
+    import re
+
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", item[0]) if part]
+
+
+def _check(path: Path, name: str, plane: NDArray[np.float64]) -> None:
+    where = f"PSF '{name}' of '{path}'"
+    if plane.size == 0 or max(plane.shape) > MAX_SIZE:
+        raise InputError(f"{where} has the shape {plane.shape}; 1 to {MAX_SIZE} pixels a side are needed")
+    if not np.isfinite(plane).all():
+        raise InputError(f"{where} holds NaN or infinite values")
+    if (plane < 0).any():
+        raise InputError(f"{where} holds negative values")
+    if plane.sum() <= 0:
+        raise InputError(f"{where} is empty: its weights are all 0")
+
+
+def _centred(planes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    placed = []
+    reach = 0
+    for plane in planes:
+        weights = plane / plane.sum()
+        rows, columns = np.nonzero(weights)
+        values = weights[rows, columns]
+        rows = rows - int(np.floor(rows @ values + 0.5))
+        columns = columns - int(np.floor(columns @ values + 0.5))
+        reach = max(reach, int(abs(rows).max()), int(abs(columns).max()))
+        placed.append((rows, columns, values))
+    out = np.zeros((len(placed), 2 * reach + 1, 2 * reach + 1))
+    for k, (rows, columns, values) in enumerate(placed):
+        out[k, rows + reach, columns + reach] = values
+    return out

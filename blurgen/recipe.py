@@ -1,0 +1,253 @@
+"""Recipes: an ordered list of stages, as a value that reads and writes YAML and JSON."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from blurgen import distributions
+from blurgen.draws import Draws
+from blurgen.errors import InputError, RecipeError
+from blurgen.stages.base import (
+    KINDS,
+    Columns,
+    ImagePair,
+    apply_all,
+    did_you_mean,
+    one_sentence,
+    sample_all,
+)
+from blurgen.stages.combinators import Stages, composed_psfs, composed_size
+
+
+class Recipe(BaseModel):
+    """How sharp images become blurred ones: a frozen, comparable, hashable value.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    stages : list
+        The stages in order; in YAML each a mapping of its name to its fields.
+    description : str
+        What it is for, and what it cannot know.
+    source : str
+        Where its numbers come from.
+    copies : int
+        How many pairs are made from one source image.
+
+    Examples
+    --------
+    >>> recipe = Recipe.from_yaml("name: mine\\nstages: [motion: {length: {uniform: [4, 6]}, angle: 30}]")
+    >>> recipe.stages[0].length.bounds
+    (4.0, 6.0)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, strict=True)]
+    description: str = ""
+    source: str = ""
+    copies: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
+    stages: Stages
+
+    @classmethod
+    def from_dict(cls, fields: Any, where: str = "") -> Recipe:
+        """A recipe from plain dicts and lists, as YAML and JSON give them.
+
+        Raises
+        ------
+        RecipeError
+            If it is malformed; `where`, a file or name, is told in the message.
+        """
+        if not isinstance(fields, dict):
+            raise RecipeError(f"recipe{_quoted(where)}: a mapping with name and stages is needed")
+        label = where or str(fields.get("name", ""))
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            what = one_sentence(error, cls)
+            separator = ", " if what.startswith("stage ") else ": "
+            raise RecipeError(f"recipe{_quoted(label)}{separator}{what}") from None
+
+    @classmethod
+    def from_yaml(cls, text: str, where: str = "") -> Recipe:
+        """A recipe from YAML, or from JSON, which is YAML too."""
+        try:
+            fields = yaml.load(text, _Loader)  # a safe loader
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise RecipeError(f"recipe{_quoted(where)} is not YAML: {reason}") from None
+        return cls.from_dict(fields, where)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists and numbers; every field of every stage, its default included."""
+        fields: dict[str, Any] = distributions.tidy(self.model_dump())
+        return {name: value for name, value in fields.items() if value != ""}
+
+    def to_yaml(self) -> str:
+        """YAML that `from_yaml` reads back to an equal recipe."""
+        return yaml.dump(self.to_dict(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+    def to_json(self) -> str:
+        """JSON on one line, the same text for equal recipes."""
+        import json
+
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The JSON Schema (draft 2020-12) of recipes."""
+        schema = cls.model_json_schema(ref_template="#/$defs/{model}")
+        definitions = {**schema.pop("$defs", {}), **distributions.json_schema()}
+        choices: list[dict[str, Any]] = []
+        for kind, stage in sorted(KINDS.items()):
+            body = stage.body_schema()
+            definitions.update(body.pop("$defs", {}))
+            definitions[stage.__name__] = body
+            choices.append(
+                {
+                    "type": "object",
+                    "properties": {kind: {"$ref": f"#/$defs/{stage.__name__}"}},
+                    "required": [kind],
+                    "additionalProperties": False,
+                }
+            )
+        definitions["Stage"] = {"oneOf": choices}
+        dialect = "https://json-schema.org/draft/2020-12/schema"
+        return {"$schema": dialect, **distributions.resolved({**schema, "$defs": definitions})}
+
+    def with_copies(self, copies: int | None) -> Recipe:
+        """The same recipe with another number of copies; itself for None."""
+        if copies is None:
+            return self
+        return Recipe.from_dict({**self.to_dict(), "copies": copies})
+
+    def draws(self, seed: int, index: NDArray[np.int64]) -> Draws:
+        """The draws of samples `index`."""
+        return Draws(seed, index, self.copies)
+
+    def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
+        """Every parameter of every stage, ``place.kind.parameter``: columns of shape (B,)."""
+        return sample_all(self.stages, draws)
+
+    def apply(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
+        """The stages on a batch with the parameters that `sample` gave."""
+        return apply_all(self.stages, pair, params, draws)
+
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape (H, W, C) of pairs from images of `shape`.
+
+        Raises
+        ------
+        InputError
+            If a stage cannot take such images; the message names it.
+        """
+        for place, stage in enumerate(self.stages):
+            try:
+                shape = stage.output_shape(shape)
+            except InputError as error:
+                raise InputError(f"recipe '{self.name}', stage {place}: {error}") from None
+        return shape
+
+    @property
+    def psf_size(self) -> int:
+        """The odd size that holds the PSF of all stages together."""
+        return composed_size(self.stages)
+
+    def psfs(self, params: Columns, count: int) -> NDArray[np.float32]:
+        """The PSF of all blurs of each sample together, float32 (count, k, k), k = `psf_size`.
+
+        Borders and rounding between the blurs aside, the blurred image is the sharp one convolved with it.
+
+        Raises
+        ------
+        InputError
+            If a stage moves pixels after a blur, so that no one PSF of the sharp image describes it.
+        """
+        blurred = False
+        for stage in self.stages:
+            if blurred and stage.changes_sharp:
+                raise InputError(
+                    f"recipe '{self.name}': '{stage.kind}' follows a blur, so there is no one PSF"
+                )
+            blurred = blurred or stage.psf_size > 1
+        return composed_psfs(self.stages, params, count)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1, but for numbers such as 1e-3, which it would take for text."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Short lists and mappings of numbers on one line, text of several lines as a block."""
+
+    def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
+        plain = all(isinstance(item, int | float) for item in sequence)
+        return super().represent_sequence(tag, sequence, flow_style=plain)
+
+    def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> Any:
+        values = mapping.values() if isinstance(mapping, dict) else [value for _, value in mapping]
+        kinds = set(mapping) & set(distributions.KINDS) if isinstance(mapping, dict) else set()
+        flow = bool(kinds) and not any(isinstance(value, dict) for value in values)
+        return super().represent_mapping(tag, mapping, flow_style=flow and "by_copy" not in kinds)
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else (">" if len(text) > 90 else None)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _quoted(where: str) -> str:
+    return f" '{where}'" if where else ""
+
+
+@cache
+def recipes() -> dict[str, Recipe]:
+    """The built-in recipes by name."""
+    folder = resources.files("blurgen") / "recipes"
+    files = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
+    found = [Recipe.from_yaml(f.read_text(encoding="utf-8"), f.name) for f in files]
+    return {recipe.name: recipe for recipe in sorted(found, key=lambda recipe: recipe.name)}
+
+
+def load_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
+    """A built-in recipe by its name, or one from a YAML or JSON file.
+
+    Raises
+    ------
+    RecipeError
+        If there is none of that name, or the file is missing or malformed.
+    """
+    known = recipes()
+    if str(name_or_path) in known:
+        return known[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.suffix.lower() not in (".yaml", ".yml", ".json") and not path.exists():
+        hint = did_you_mean(str(name_or_path), known)
+        raise RecipeError(f"there is no recipe '{name_or_path}'{hint}; built in are {', '.join(known)}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RecipeError(f"recipe '{path}' cannot be read: {reason}") from None
+    return Recipe.from_yaml(text, str(name_or_path))

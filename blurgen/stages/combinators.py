@@ -1,0 +1,310 @@
+"""Stages of stages: one of several, in random order, with a probability.
+
+Stages inside a combinator draw from streams of their own place; where one does not take part in a sample,
+its parameters are NaN there, −1 for whole numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from blurgen.distributions import reference, tidy, weighted
+from blurgen.draws import Draws
+from blurgen.psf import composed
+from blurgen.stages.base import (
+    Columns,
+    ImagePair,
+    Stage,
+    apply_all,
+    columns_of,
+    sample_all,
+    stages_from,
+)
+
+
+def _bodies(stages: Sequence[Stage]) -> list[dict[str, Any]]:
+    return [{stage.kind: stage.body()} for stage in stages]
+
+
+Stages = Annotated[
+    tuple[Stage, ...],
+    BeforeValidator(stages_from),
+    PlainSerializer(_bodies),
+    WithJsonSchema({"type": "array", "minItems": 1, "items": reference("Stage")}),
+]
+
+
+def _spread(columns: Columns, rows: NDArray[np.intp], count: int) -> dict[str, NDArray[Any]]:
+    """Columns for `count` samples from those of some rows; absent elsewhere."""
+    out = {}
+    for name, column in columns.items():
+        full = np.full(count, np.nan if column.dtype.kind == "f" else -1, column.dtype)
+        full[rows] = column
+        out[name] = full
+    return out
+
+
+def _prefixed(prefix: str, columns: Columns) -> dict[str, NDArray[Any]]:
+    return {f"{prefix}{name}": column for name, column in columns.items()}
+
+
+def _unprefixed(prefix: str, columns: Columns, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    return {n[len(prefix) :]: column[rows] for n, column in columns.items() if n.startswith(prefix)}
+
+
+def _on_rows(pair: ImagePair, rows: NDArray[np.intp], change: Callable[[ImagePair], ImagePair]) -> ImagePair:
+    """Change some rows of a pair; sharp and blurred stay one array as long as they are equal."""
+    if rows.size == 0:
+        return pair
+    one = pair.sharp is pair.blurred
+    taken = pair.blurred[rows]
+    part = ImagePair(taken if one else pair.sharp[rows], taken)
+    done = change(part)
+    blurred = pair.blurred.copy()
+    blurred[rows] = done.blurred
+    if done.sharp is part.sharp:
+        return ImagePair(pair.sharp, blurred)
+    if one and done.sharp is done.blurred:
+        return ImagePair(blurred, blurred)
+    sharp = pair.sharp.copy()
+    sharp[rows] = done.sharp
+    return ImagePair(sharp, blurred)
+
+
+def _apply(stages: Sequence[Stage], params: Columns, draws: Draws, pair: ImagePair) -> ImagePair:
+    return apply_all(stages, pair, params, draws)
+
+
+def composed_psfs(stages: Sequence[Stage], params: Columns, count: int) -> NDArray[np.float32]:
+    """The PSFs of stages applied one after another, float32 (count, k, k)."""
+    out = np.ones((count, 1, 1), np.float32)
+    for place, stage in enumerate(stages):
+        if stage.psf_size > 1:
+            out = composed(out, stage.psfs(columns_of(place, stage, params)))
+    return out
+
+
+def composed_size(stages: Sequence[Stage]) -> int:
+    """The odd size of `composed_psfs`."""
+    return 1 + sum(stage.psf_size - 1 for stage in stages)
+
+
+def _psfs_of_rows(
+    stages: Sequence[Stage], params: Columns, rows: NDArray[np.intp], out: NDArray[np.float32]
+) -> None:
+    """Replace the PSFs of some rows of `out` by those of the stages."""
+    if rows.size == 0:
+        return
+    psfs = composed_psfs(stages, params, rows.size)
+    margin = (out.shape[1] - psfs.shape[1]) // 2
+    out[rows] = np.pad(psfs, ((0, 0), (margin, margin), (margin, margin)))
+
+
+def _points(count: int, size: int) -> NDArray[np.float32]:
+    out = np.zeros((count, size, size), np.float32)
+    out[:, size // 2, size // 2] = 1.0
+    return out
+
+
+def _chained_shape(stages: Sequence[Stage], shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    for stage in stages:
+        shape = stage.output_shape(shape)
+    return shape
+
+
+class Option(BaseModel):
+    """One of the alternatives of `OneOf`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    stages: Stages
+
+
+class OneOf(Stage):
+    """Exactly one of several lists of stages, drawn by weight; records `branch`, its number.
+
+    Parameters
+    ----------
+    options : list
+        Each with `weight` (default 1) and `stages`. In a recipe the list stands directly behind the name.
+    """
+
+    kind = "one_of"
+    options: Annotated[tuple[Option, ...], Field(min_length=1, max_length=60)]
+
+    @classmethod
+    def from_body(cls, body: Any) -> Stage:
+        """From the list of options."""
+        return cls.model_validate({"options": body})
+
+    def body(self) -> Any:
+        """The list of options."""
+        return tidy(self.model_dump()["options"])
+
+    @classmethod
+    def body_schema(cls) -> dict[str, Any]:
+        """The list's schema."""
+        schema = super().body_schema()
+        return {**schema["properties"]["options"], "$defs": schema["$defs"]}
+
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The shape that the options give; they keep it."""
+        for option in self.options:
+            _chained_shape(option.stages, shape)
+        return shape
+
+    def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
+        """Column branch, and those of the options' stages, ``option.place.kind.parameter``."""
+        branch = weighted(draws, 0, tuple(option.weight for option in self.options)).astype(np.int64)
+        columns: dict[str, NDArray[Any]] = {"branch": branch}
+        for number, option in enumerate(self.options):
+            rows = np.flatnonzero(branch == number)
+            own = sample_all(option.stages, draws.stage(number).rows(rows))
+            columns.update(_prefixed(f"{number}.", _spread(own, rows, len(draws))))
+        return columns
+
+    def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
+        """Each option on the rows that drew it."""
+        for number, option in enumerate(self.options):
+            rows = np.flatnonzero(params["branch"] == number)
+            own = _unprefixed(f"{number}.", params, rows)
+            own_draws = draws.stage(number).rows(rows)
+            pair = _on_rows(pair, rows, partial(_apply, option.stages, own, own_draws))
+        return pair
+
+    @property
+    def psf_size(self) -> int:
+        """The greatest of the options'."""
+        return max(composed_size(option.stages) for option in self.options)
+
+    def psfs(self, params: Columns) -> NDArray[np.float32]:
+        """The PSFs of the option that each sample drew."""
+        out = _points(len(params["branch"]), self.psf_size)
+        for number, option in enumerate(self.options):
+            rows = np.flatnonzero(params["branch"] == number)
+            _psfs_of_rows(option.stages, _unprefixed(f"{number}.", params, rows), rows, out)
+        return out
+
+
+class Maybe(Stage):
+    """Some stages with a probability; records `applied`, 1 or 0.
+
+    Parameters
+    ----------
+    probability : float
+        0 … 1.
+    stages : list
+        The stages.
+    """
+
+    kind = "maybe"
+    probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    stages: Stages
+
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The same shape; the stages keep it."""
+        _chained_shape(self.stages, shape)
+        return shape
+
+    def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
+        """Column applied, and those of the stages."""
+        applied = draws.uniform(0) < self.probability
+        rows = np.flatnonzero(applied)
+        own = sample_all(self.stages, draws.rows(rows))
+        return {"applied": applied.astype(np.int64), **_spread(own, rows, len(draws))}
+
+    def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
+        """The stages on the rows that drew them."""
+        rows = np.flatnonzero(params["applied"] == 1)
+        own = _unprefixed("", params, rows)
+        return _on_rows(pair, rows, partial(_apply, self.stages, own, draws.rows(rows)))
+
+    @property
+    def psf_size(self) -> int:
+        """The stages' together."""
+        return composed_size(self.stages)
+
+    def psfs(self, params: Columns) -> NDArray[np.float32]:
+        """The stages' PSFs, or single points."""
+        out = _points(len(params["applied"]), self.psf_size)
+        rows = np.flatnonzero(params["applied"] == 1)
+        _psfs_of_rows(self.stages, _unprefixed("", params, rows), rows, out)
+        return out
+
+
+def permutation(rank: int, count: int) -> list[int]:
+    """The permutation of ``range(count)`` that stands at `rank` in lexicographic order."""
+    left = list(range(count))
+    order = []
+    for remaining in range(count, 0, -1):
+        place, rank = divmod(rank, math.factorial(remaining - 1))
+        order.append(left.pop(place))
+    return order
+
+
+class Shuffled(Stage):
+    """Stages in random order, every order equally likely; records `order`, its lexicographic rank.
+
+    Parameters
+    ----------
+    stages : list
+        2 … 12 stages. In a recipe the list stands directly behind the name.
+    """
+
+    kind = "shuffled"
+    stages: Annotated[Stages, Field(min_length=2, max_length=12)]
+
+    @classmethod
+    def from_body(cls, body: Any) -> Stage:
+        """From the list of stages."""
+        return cls.model_validate({"stages": body})
+
+    def body(self) -> Any:
+        """The list of stages."""
+        return _bodies(self.stages)
+
+    @classmethod
+    def body_schema(cls) -> dict[str, Any]:
+        """The list's schema."""
+        return {"type": "array", "minItems": 2, "maxItems": 12, "items": reference("Stage")}
+
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The same shape; the stages keep it."""
+        _chained_shape(self.stages, shape)
+        return shape
+
+    def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
+        """Column order, and those of the stages."""
+        order = draws.below(0, math.factorial(len(self.stages)))
+        return {"order": order, **sample_all(self.stages, draws)}
+
+    def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
+        """The stages in each sample's own order."""
+        for rank in np.unique(params["order"]):
+            rows = np.flatnonzero(params["order"] == rank)
+            own = _unprefixed("", params, rows)
+            order = permutation(int(rank), len(self.stages))
+            pair = _on_rows(pair, rows, partial(self._apply_in, order, own, draws.rows(rows)))
+        return pair
+
+    def _apply_in(self, order: list[int], params: Columns, draws: Draws, pair: ImagePair) -> ImagePair:
+        for place in order:
+            stage = self.stages[place]
+            pair = stage.apply_pair(pair, columns_of(place, stage, params), draws.stage(place))
+        return pair
+
+    @property
+    def psf_size(self) -> int:
+        """The stages' together."""
+        return composed_size(self.stages)
+
+    def psfs(self, params: Columns) -> NDArray[np.float32]:
+        """The stages' PSFs, composed; their order does not matter."""
+        return composed_psfs(self.stages, params, len(params["order"]))

@@ -1,0 +1,55 @@
+"""Threads of our own: as many as the caller says, made anew in a forked child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeVar
+
+from blurgen.errors import InputError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+# threads do not survive a fork: the child starts without pools
+os.register_at_fork(after_in_child=_pools.clear)
+
+
+def usable_cpus() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def checked(threads: int | None) -> int:
+    """`threads` itself, or every usable processor for None.
+
+    Raises
+    ------
+    InputError
+        If `threads` is below 1.
+    """
+    if threads is None:
+        return usable_cpus()
+    if threads < 1:
+        raise InputError(f"threads {threads}: at least 1 is needed")
+    return threads
+
+
+def run(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
+    """``function(item)`` of every item, in order, on `threads` threads; on the caller's own where one."""
+    if threads == 1:
+        return [function(item) for item in items]
+    if threads not in _pools:
+        _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="blurgen")
+    return list(_pools[threads].map(function, items))
+
+
+def shares(count: int, parts: int) -> Iterator[slice]:
+    """Cut ``range(count)`` into at most `parts` slices of nearly equal length."""
+    edges = [count * i // parts for i in range(parts + 1)]
+    return (slice(a, b) for a, b in pairwise(edges) if b > a)
