@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,7 +15,8 @@ from blurgen.loops import convolve as loops
 
 Border = Literal["replicate", "reflect", "mirror", "wrap", "constant"]
 
-_FFT_COST = 300.0  # of one pixel, in multiply-adds of the tap engine
+_FFT_COST = 180.0  # of one point of a tile, in taps of the tap engine
+_MOST_TAPS = 500.0  # beyond, the integer sums of the tap engine could overflow
 
 
 def convolve(
@@ -43,7 +45,7 @@ def convolve(
         (a a a | a b c), ``reflect`` (b a | a b c), ``mirror`` (c b | a b c), ``wrap`` (b c | a b c),
         ``constant``.
     outside : float
-        The value beyond the border where that is ``constant``.
+        The value beyond the border where that is ``constant``; for bytes whole, 0 … 255.
     threads : int or None
         How many threads work; None takes all usable processors. The result does not depend on it.
 
@@ -59,16 +61,31 @@ def convolve(
         If an argument has a shape, dtype or value other than the above.
     """
     batch = checked_images(images, (np.uint8, np.float32))
-    kernels = checked_psfs(psfs, len(batch))
+    kernels, counts = checked_psfs(psfs, len(batch))
     row_border = _checked_border(border)
+    if not np.isfinite(outside) or (batch.dtype == np.uint8 and outside not in range(256)):
+        allowed = "a whole number from 0 to 255" if batch.dtype == np.uint8 else "a finite number"
+        raise InputError(f"outside {outside}: {allowed} is needed")
     count = pool.checked(threads)
-    return convolve_checked(batch, kernels, row_border, outside, count).reshape(images.shape)
+    return _convolve(batch, kernels, counts, row_border, outside, count).reshape(images.shape)
 
 
 def convolve_checked(
     images: NDArray[Any], psfs: NDArray[np.float32], border: str, outside: float = 0.0, threads: int = 1
 ) -> NDArray[Any]:
     """Convolve arrays known to be right: images (B, H, W, C), PSFs (1 or B, h, w)."""
+    _, _, counts = _surveyed(psfs)
+    return _convolve(images, psfs, counts, border, outside, threads)
+
+
+def _convolve(
+    images: NDArray[Any],
+    psfs: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    border: str,
+    outside: float,
+    threads: int,
+) -> NDArray[Any]:
     _, height, width, _ = images.shape
     out = np.empty(images.shape, images.dtype)
     reach = max(psfs.shape[1:])
@@ -76,67 +93,54 @@ def convolve_checked(
     column_of = border_map(width, reach, border)
     as_bytes = images.dtype == np.uint8
     add, low, high = (0.5, 0.0, 255.0) if as_bytes else (0.0, -np.inf, np.inf)
-    common = (
-        row_of,
-        column_of,
-        reach,
-        np.float32(outside),
-        np.float32(add),
-        np.float32(low),
-        np.float32(high),
-    )
+    borders = (row_of, column_of, reach)
+    beyond = images.dtype.type(outside)
+    rounding = (np.float32(outside), np.float32(add), np.float32(low), np.float32(high))
 
+    shape = images.shape[1:]
+    fft_cost = min(_FFT_COST * fourier.plan(shape, psfs.shape[1:]).cost / np.prod(shape), _MOST_TAPS)
     engines = np.empty(len(psfs), np.int64)
     extents = np.empty((len(psfs), 4), np.int64)
     down = np.zeros((len(psfs), psfs.shape[1]), np.float32)
     across = np.zeros((len(psfs), psfs.shape[2]), np.float32)
-    loops.classify(psfs, _FFT_COST, engines, extents, down, across)
+    loops.classify(psfs, counts, fft_cost, engines, extents, down, across)
     engine_of = np.broadcast_to(engines, len(images))
 
-    def work(which: NDArray[np.int64]) -> None:
+    def work(part: tuple[NDArray[np.int64], tuple[int, int]]) -> None:
+        which, rows = part
         for engine in np.unique(engine_of[which]):
             chosen = which[engine_of[which] == engine]
-            if engine == loops.TAPS:
-                loops.taps(images, psfs, chosen, *common, out)
+            if engine == loops.TAPS and as_bytes:
+                loops.taps_of_bytes(images, psfs, chosen, rows, *borders, beyond, out)
+            elif engine == loops.TAPS:
+                loops.taps_of_floats(images, psfs, chosen, rows, *borders, beyond, out)
             elif engine == loops.SEPARABLE:
-                loops.separable(images, down, across, chosen, *common, out)
+                loops.separable(images, down, across, chosen, rows, *borders, *rounding, out)
             elif engine == loops.BOX:
-                loops.boxes(images, extents, chosen, *common, out)
-            else:
-                for n in chosen:
-                    psf = psfs[n if len(psfs) > 1 else 0]
-                    fourier_one(images[n], psf, row_of, column_of, reach, outside, out[n])
+                loops.boxes(images, extents, chosen, rows, *borders, *rounding, out)
 
-    everything = np.arange(len(images))
-    pool.run(work, [everything[share] for share in pool.shares(len(images), threads)], threads)
+    def run_pairs(pairs: Callable[[tuple[int, int]], None], number: int) -> None:
+        ranges = [(share.start, share.stop) for share in pool.shares(number, threads)]
+        pool.run(pairs, ranges, threads)
+
+    pool.run(work, _parts(len(images), height, threads), threads)
+    for n in np.flatnonzero(engine_of == loops.FFT):
+        psf = psfs[n if len(psfs) > 1 else 0]
+        fourier.convolve_one(images[n], psf, borders, beyond, rounding[1:], out[n], run_pairs)
     return out
 
 
-def fourier_one(
-    image: NDArray[Any],
-    psf: NDArray[np.float32],
-    row_of: NDArray[np.int64],
-    column_of: NDArray[np.int64],
-    reach: int,
-    outside: float,
-    out: NDArray[Any],
-) -> None:
-    """One image by the Fourier engine, rounded as `out` asks."""
-    rows, columns = psf.shape
-    height, width, _ = image.shape
-    sums = np.empty(image.shape, np.float32)
-    up, left = rows - 1 - rows // 2, columns - 1 - columns // 2
-    fourier.convolve_one(
-        image,
-        psf,
-        row_of[reach - up : reach - up + height + rows - 1],
-        column_of[reach - left : reach - left + width + columns - 1],
-        outside,
-        sums,
-    )
-    if out.dtype == np.uint8:
-        np.clip(sums + np.float32(0.5), 0, 255, out=sums)
-    out[...] = sums
+def _parts(count: int, height: int, threads: int) -> list[tuple[NDArray[np.int64], tuple[int, int]]]:
+    """Cut the work into (images, rows): whole images where there are enough for all threads."""
+    everything = np.arange(count)
+    if count >= threads or height < 2 * loops.ROWS:
+        return [(everything[share], (0, height)) for share in pool.shares(count, threads)]
+    blocks = -(-height // loops.ROWS)
+    bands = [
+        (share.start * loops.ROWS, min(height, share.stop * loops.ROWS))
+        for share in pool.shares(blocks, -(-threads // count))
+    ]
+    return [(everything[n : n + 1], band) for n in range(count) for band in bands]
 
 
 def border_map(size: int, reach: int, border: str) -> NDArray[np.int64]:
@@ -183,8 +187,22 @@ def checked_images(images: NDArray[Any], dtypes: tuple[type, ...]) -> NDArray[An
     return np.ascontiguousarray(batch)
 
 
-def checked_psfs(psfs: ArrayLike, count: int) -> NDArray[np.float32]:
-    """The PSFs as float32 (1 or `count`, h, w), or an InputError that says what is wrong with which."""
+def _surveyed(psfs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Sum, number of negative and number of non-zero weights of each PSF."""
+    sums = np.empty(len(psfs), np.float32)
+    negatives, counts = np.empty(len(psfs), np.int64), np.empty(len(psfs), np.int64)
+    loops.survey(psfs.reshape(len(psfs), -1), sums, negatives, counts)
+    return sums, negatives, counts
+
+
+def checked_psfs(psfs: ArrayLike, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The PSFs as float32 (1 or `count`, h, w), and how many weights of each are not zero.
+
+    Raises
+    ------
+    InputError
+        That says what is wrong with which.
+    """
     given = np.asarray(psfs)
     if given.ndim not in (2, 3) or given.size == 0 or given.dtype.kind not in "fiu":
         raise InputError(
@@ -193,16 +211,17 @@ def checked_psfs(psfs: ArrayLike, count: int) -> NDArray[np.float32]:
     stack = given[None] if given.ndim == 2 else given
     if len(stack) not in (1, count):
         raise InputError(f"there are {len(stack)} PSFs for {count} images; one, or one for each, is needed")
-    flat = stack.reshape(len(stack), -1).astype(np.float64)
+    with np.errstate(over="ignore"):
+        weights = np.ascontiguousarray(stack, np.float32)
+    sums, negatives, counts = _surveyed(weights)
     for wrong, what in (
-        (~np.isfinite(flat).all(axis=1), "NaN or infinite values"),
-        ((flat < 0).any(axis=1), "negative values"),
+        (~np.isfinite(sums), "holds NaN or infinite values"),
+        (negatives > 0, "holds negative values"),
     ):
         if wrong.any():
-            raise InputError(f"PSF {int(np.argmax(wrong))} holds {what}")
-    sums = flat.sum(axis=1)
+            raise InputError(f"PSF {int(np.argmax(wrong))} {what}")
     wrong = abs(sums - 1) > 1e-3
     if wrong.any():
         n = int(np.argmax(wrong))
         raise InputError(f"PSF {n} sums to {sums[n]:.6g}; a PSF sums to 1 (divide it by its sum)")
-    return np.ascontiguousarray(stack, np.float32)
+    return weights, counts

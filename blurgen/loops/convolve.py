@@ -1,13 +1,14 @@
-"""Convolution of image batches, a strip of rows at a time, in a padded float32 buffer.
+"""Convolution of image batches, a strip of rows at a time, in a padded buffer.
 
-Shared conventions. Images are (B, H, W, C), C-contiguous. A row of the buffer holds ``pitch`` floats,
-pixels interleaved as in the image: to move by one pixel is to move by C floats, so all channels are worked
-at once. `row_of` and `column_of` map padded coordinates to the image's (−1: outside, a constant); their
-entries at ``reach`` are the image's first row and column. Results gain `add`, are clipped to
-[`low`, `high`], and where they are stored as bytes are truncated: with an `add` of ½ that rounds half up.
+Shared conventions. Images are (B, H, W, C), C-contiguous. A row of the buffer holds ``pitch`` values, pixels
+interleaved as in the image: to move by one pixel is to move by C values, so all channels are worked at once.
+`row_of` and `column_of` map padded coordinates to the image's (−1: outside, a constant); their entries at
+``reach`` are the image's first row and column. Floats gain `add`, are clipped to [`low`, `high`], and where
+they are stored as bytes are truncated: with an `add` of ½ that rounds half up.
 
-Each sum runs over the PSF's taps in one fixed order, one fused multiply-add a tap, so that a result depends
-neither on the processor's vectors, nor on strips, nor on the images beside it.
+The tap engine works on bytes in integers (weights with 28 bits after the point, exact sums), on floats by
+one fused multiply-add a tap in one fixed order. Either way a result depends neither on the processor, nor on
+strips, nor on the images beside it.
 """
 
 from __future__ import annotations
@@ -17,14 +18,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.loops.jit import exact
-from blurgen.loops.vectors import GROUP, LANES, repeat, to_floats, weighted_sums
+from blurgen.loops.jit import any_order, exact
+from blurgen.loops.vectors import (
+    DIGIT_BITS,
+    GROUP,
+    LANES,
+    copy,
+    pair_sums,
+    repeat,
+    to_pairs,
+    weighted_sums,
+)
 
 Pixels = NDArray[Any]  # uint8 or float32
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _STRIP_FLOATS = 1 << 16  # of a strip's buffer: 256 KiB, half of a small L2 cache
+ROWS = 64  # `rows`, which part of an image to work at, begins at a multiple of this
 _SLACK = 2 * LANES  # floats that vectors may touch before and after a buffer
 
 
@@ -67,12 +78,15 @@ def _sum_all(
     low: np.float32,
     high: np.float32,
     out: Pixels,
+    out_start: int,
     out_starts: Ints,
 ) -> None:
     """Weighted sums at every start, a group of vectors at a time; the last group overlaps."""
     for v in range(0, starts.size, GROUP):
         first = min(v, starts.size - GROUP)
-        weighted_sums(buffer, starts, first, offsets, weights, count, add, low, high, out, out_starts)
+        weighted_sums(
+            buffer, starts, first, offsets, weights, count, add, low, high, out, out_start, out_starts
+        )
 
 
 @exact
@@ -83,8 +97,8 @@ def _fill_side(
     first: int,
     last: int,
     column_of: Ints,
-    outside: np.float32,
-    buffer: Floats,
+    outside: Any,
+    buffer: Pixels,
     at: int,
 ) -> None:
     """Fill the padding of one row, which begins at ``image[row]``, from entries `first` … `last` − 1."""
@@ -96,9 +110,9 @@ def _fill_side(
 
 
 @exact
-def _one_value_a_side(column_of: Ints, reach: int) -> bool:
-    """Whether all columns left of the image are copies of one, and all right of it."""
-    same = True
+def _repeats(column_of: Ints, reach: int, values: int, channels: int) -> bool:
+    """Whether `_fill_repeating` serves: one channel, one value on either side, rows no shorter than a vector."""
+    same = channels == 1 and values >= LANES
     for i in range(reach):
         same = same and column_of[i] == column_of[0]
         same = same and column_of[column_of.size - 1 - i] == column_of[column_of.size - 1]
@@ -106,9 +120,10 @@ def _one_value_a_side(column_of: Ints, reach: int) -> bool:
 
 
 @exact
-def _fill(
+def _fill_repeating(
     image: Pixels,
-    floats: int,
+    base: int,
+    values: int,
     first: int,
     last: int,
     left: int,
@@ -116,116 +131,315 @@ def _fill(
     row_of: Ints,
     column_of: Ints,
     reach: int,
-    outside: np.float32,
-    buffer: Floats,
+    outside: Any,
+    buffer: Pixels,
     at: int,
 ) -> None:
-    """Copy rows `first` … `last` of an image, flat, with `floats` values a row, padded, to ``buffer[at:]``."""
-    width = column_of.size - 2 * reach
-    channels = floats // width
-    pitch = floats + (left + right) * channels
-    # an edge repeated, or a constant, goes in whole vectors; they run over into what is filled next
-    in_vectors = channels == 1 and _one_value_a_side(column_of, reach)
+    """`_fill` for one channel where all values left of the image are one, and all right of it.
+
+    Whole vectors are written; they run over into what is filled next.
+    """
+    pitch = left + values + right
     left_column, right_column = column_of[0], column_of[column_of.size - 1]
+    before, behind = outside, outside
+    line = at
     for y in range(first, last + 1):
-        line = at + (y - first) * pitch
-        inner = line + left * channels
-        after = inner + floats
-        row = row_of[reach + y] * floats
+        row = row_of[reach + y]
         if row < 0:
             for i in range(line, line + pitch):
                 buffer[i] = outside
+            line += pitch
             continue
-        if in_vectors:
-            value = np.float32(image[row + left_column]) if left_column >= 0 else outside
-            for i in range(line, inner, LANES):
-                repeat(value, buffer, i)
-        else:
-            _fill_side(image, row, channels, reach - left, reach, column_of, outside, buffer, line)
-        if floats >= LANES:
-            for x in range(0, floats - LANES, LANES):
-                to_floats(image, row + x, buffer, inner + x)
-            to_floats(image, row + floats - LANES, buffer, after - LANES)
-        else:
-            for i in range(floats):
-                buffer[inner + i] = image[row + i]
-        if in_vectors:
-            value = np.float32(image[row + right_column]) if right_column >= 0 else outside
-            for i in range(after, line + pitch, LANES):
-                repeat(value, buffer, i)
-        else:
-            start = reach + width
-            _fill_side(image, row, channels, start, start + right, column_of, outside, buffer, after)
+        row = base + row * values
+        if left_column >= 0:
+            before = buffer.dtype.type(image[row + left_column])
+            behind = buffer.dtype.type(image[row + right_column])
+        # plain whiles: a range with a step divides first
+        i = line
+        while i < line + left:
+            repeat(before, buffer, i)
+            i += LANES
+        i = line + left
+        while i < line + left + values - LANES:
+            copy(image, row, buffer, i)
+            row += LANES
+            i += LANES
+        copy(image, row - i + line + left + values - LANES, buffer, line + left + values - LANES)
+        i = line + left + values
+        while i < line + pitch:
+            repeat(behind, buffer, i)
+            i += LANES
+        line += pitch
 
 
 @exact
-def _collect(psf: Floats, rows: Ints, columns: Ints, weights: Floats) -> int:
-    """List the non-zero taps as offsets (row, column) from the output to the input pixel; their count."""
-    middle_row, middle_column = psf.shape[0] // 2, psf.shape[1] // 2
+def _fill(
+    image: Pixels,
+    base: int,
+    values: int,
+    channels: int,
+    first: int,
+    last: int,
+    left: int,
+    right: int,
+    row_of: Ints,
+    column_of: Ints,
+    reach: int,
+    outside: Any,
+    buffer: Pixels,
+    at: int,
+) -> None:
+    """Copy rows `first` … `last` of the image at ``image[base:]``, padded, to ``buffer[at:]``.
+
+    A row of the image has `values` values.
+    """
+    pitch = values + (left + right) * channels
+    start = column_of.size - reach
+    for y in range(first, last + 1):
+        line = at + (y - first) * pitch
+        inner = line + left * channels
+        after = inner + values
+        if row_of[reach + y] < 0:
+            for i in range(line, line + pitch):
+                buffer[i] = outside
+            continue
+        row = base + row_of[reach + y] * values
+        _fill_side(image, row, channels, reach - left, reach, column_of, outside, buffer, line)
+        if values >= LANES:
+            for x in range(0, values - LANES, LANES):
+                copy(image, row + x, buffer, inner + x)
+            copy(image, row + values - LANES, buffer, after - LANES)
+        else:
+            for i in range(values):
+                buffer[inner + i] = image[row + i]
+        _fill_side(image, row, channels, start, start + right, column_of, outside, buffer, after)
+
+
+@exact
+def _cells(height: int, width: int, pitch: int, channels: int) -> tuple[Ints, Ints]:
+    """For each cell of a PSF the row shift and the offset from an output pixel to the input it weighs."""
+    shifts, offsets = np.empty(height * width, np.int64), np.empty(height * width, np.int64)
+    for i in range(height):
+        for j in range(width):
+            shifts[i * width + j] = height // 2 - i
+            offsets[i * width + j] = (height // 2 - i) * pitch + (width // 2 - j) * channels
+    return shifts, offsets
+
+
+@exact
+def _collect(psf: Floats, cell_offsets: Ints, cells: Ints, offsets: Ints, weights: Floats) -> int:
+    """List the cells of a PSF that are not zero, with their offsets and weights; their count."""
     n = 0
-    for i in range(psf.shape[0]):
-        for j in range(psf.shape[1]):
-            if psf[i, j] != 0.0:
-                rows[n] = middle_row - i
-                columns[n] = middle_column - j
-                weights[n] = psf[i, j]
-                n += 1
+    for cell in range(psf.size):
+        # written in any case, kept by counting: no branch to mispredict
+        cells[n] = cell
+        offsets[n] = cell_offsets[cell]
+        weights[n] = psf[cell]
+        n += 1 if psf[cell] != 0.0 else 0
     return n
 
 
 @exact
-def _unpack(stage: Pixels, rows: int, floats: int, out: Pixels) -> None:
-    """Copy rows narrower than a vector from where each had a whole vector's room."""
-    for r in range(rows):
-        for i in range(floats):
-            out[r * floats + i] = stage[r * LANES + i]
+def _digits(weight: float) -> tuple[int, int]:
+    """The two digits, to base 2^DIGIT_BITS, of a weight with 2 · DIGIT_BITS bits after the point."""
+    whole = int(weight * float(1 << (2 * DIGIT_BITS)) + 0.5)
+    return whole >> DIGIT_BITS, whole & ((1 << DIGIT_BITS) - 1)
 
 
 @exact
-def taps(
+def _collect_pairs(
+    psf: Floats,
+    at: int,
+    height: int,
+    width: int,
+    cell_offsets: Ints,
+    cells: Ints,
+    offsets: Ints,
+    high: NDArray[np.int32],
+    low: NDArray[np.int32],
+) -> int:
+    """List the PSF at ``psf[at:]`` as pairs of neighbours in a row, the second of which may be zero.
+
+    The later cell of a pair weighs the earlier pixel: its offset is the pair's, its digits are the lower
+    halves. The number of pairs is returned; `cells` receives their first cells.
+    """
+    n = 0
+    for i in range(height):
+        cell = i * width
+        end = cell + width
+        while cell < end:
+            if psf[at + cell] == 0.0:
+                cell += 1
+                continue
+            cells[n] = cell
+            n += 1
+            cell += 2
+    for k in range(n):
+        cell = cells[k]
+        upper_high, upper_low = _digits(float(psf[at + cell]))
+        if cell % width == width - 1:
+            # no neighbour: the pixel stands in the lower half
+            high[k], low[k], offsets[k] = upper_high, upper_low, cell_offsets[cell]
+        else:
+            lower_high, lower_low = _digits(float(psf[at + cell + 1]))
+            high[k] = lower_high | (upper_high << 16)
+            low[k] = lower_low | (upper_low << 16)
+            offsets[k] = cell_offsets[cell + 1]
+    return n
+
+
+@exact
+def _unpack(stage: Pixels, rows: int, floats: int, out: Pixels, at: int) -> None:
+    """Copy rows narrower than a vector from where each had a whole vector's room."""
+    for r in range(rows):
+        for i in range(floats):
+            out[at + r * floats + i] = stage[r * LANES + i]
+
+
+@exact
+def _margins(size: int) -> tuple[int, int]:
+    """How many pixels before and behind a pixel the taps of a profile of `size` reach."""
+    # the tap at i weighs the pixel at size // 2 − i
+    return size - 1 - size // 2, size // 2
+
+
+@exact
+def taps_of_bytes(
     images: Pixels,
     psfs: Floats,
     which: Ints,
+    rows: tuple[int, int],
+    row_of: Ints,
+    column_of: Ints,
+    reach: int,
+    outside: np.uint8,
+    out: Pixels,
+) -> None:
+    """Convolve ``images[which]`` by the non-zero taps of their PSFs (one each, or one for all), in integers.
+
+    Fewer than 2 ^ (31 − 8 − DIGIT_BITS) taps, so that no sum overflows.
+    """
+    _, height, width, channels = images.shape
+    values = width * channels
+    repeats = _repeats(column_of, reach, values, channels)
+    size = psfs.shape[1] * psfs.shape[2]
+    up, down = _margins(psfs.shape[1])
+    left, right = _margins(psfs.shape[2])
+    pitch = values + (left + right) * channels
+    strip = _strip_rows(rows[1] - rows[0], pitch, up + down)
+
+    padded = np.zeros((strip + up + down) * pitch + 2 * _SLACK + channels, np.uint8)
+    buffer = np.zeros(padded.size, np.int32)
+    starts = _vector_starts(strip, values, _SLACK + up * pitch + left * channels, pitch)
+    narrow = values < LANES
+    out_starts = _vector_starts(strip, values, 0, LANES if narrow else values)
+    stage = np.empty(max(strip, GROUP) * LANES if narrow else 0, np.uint8)
+    cell_shifts, cell_offsets = _cells(psfs.shape[1], psfs.shape[2], pitch, channels)
+    cells, offsets = np.empty(size, np.int64), np.empty(size, np.int64)
+    high, low = np.empty(size, np.int32), np.empty(size, np.int32)
+    pixels, results, weights = images.reshape(images.size), out.reshape(out.size), psfs.reshape(psfs.size)
+
+    for n in which:
+        psf_at = n * size if psfs.shape[0] > 1 else 0
+        count = _collect_pairs(
+            weights, psf_at, psfs.shape[1], psfs.shape[2], cell_offsets, cells, offsets, high, low
+        )
+        above, below = -cell_shifts[cells[count - 1]], cell_shifts[cells[0]]
+        base = n * height * values
+        for first in range(rows[0], rows[1], strip):
+            # the last strip overlaps the one before, so that all have one shape
+            y = min(first, rows[1] - strip)
+            start = _SLACK + (up - above) * pitch
+            top, bottom = y - above, y + strip - 1 + below
+            if repeats:
+                _fill_repeating(
+                    pixels,
+                    base,
+                    values,
+                    top,
+                    bottom,
+                    left,
+                    right,
+                    row_of,
+                    column_of,
+                    reach,
+                    outside,
+                    padded,
+                    start,
+                )
+            else:
+                _fill(
+                    pixels,
+                    base,
+                    values,
+                    channels,
+                    top,
+                    bottom,
+                    left,
+                    right,
+                    row_of,
+                    column_of,
+                    reach,
+                    outside,
+                    padded,
+                    start,
+                )
+            p, end = start, start + (above + strip + below) * pitch
+            while p < end:
+                to_pairs(padded, p, channels, buffer, p)
+                p += LANES
+            target, to = (stage, 0) if narrow else (results, base + y * values)
+            for v in range(0, starts.size, GROUP):
+                group = min(v, starts.size - GROUP)
+                pair_sums(buffer, starts, group, offsets, high, low, count, target, to, out_starts)
+            if narrow:
+                _unpack(stage, strip, values, results, base + y * values)
+
+
+@exact
+def taps_of_floats(
+    images: Floats,
+    psfs: Floats,
+    which: Ints,
+    rows: tuple[int, int],
     row_of: Ints,
     column_of: Ints,
     reach: int,
     outside: np.float32,
-    add: np.float32,
-    low: np.float32,
-    high: np.float32,
-    out: Pixels,
+    out: Floats,
 ) -> None:
     """Convolve ``images[which]`` by the non-zero taps of their PSFs (one each, or one for all)."""
     _, height, width, channels = images.shape
     floats = width * channels
     size = psfs.shape[1] * psfs.shape[2]
-    # a tap in row i of the PSF reads from row y + middle − i
-    up, down = psfs.shape[1] - 1 - psfs.shape[1] // 2, psfs.shape[1] // 2
-    left, right = psfs.shape[2] - 1 - psfs.shape[2] // 2, psfs.shape[2] // 2
+    up, down = _margins(psfs.shape[1])
+    left, right = _margins(psfs.shape[2])
     pitch = floats + (left + right) * channels
-    strip = _strip_rows(height, pitch, up + down)
+    strip = _strip_rows(rows[1] - rows[0], pitch, up + down)
 
     buffer = np.zeros((strip + up + down) * pitch + 2 * _SLACK, np.float32)
     starts = _vector_starts(strip, floats, _SLACK + up * pitch + left * channels, pitch)
     narrow = floats < LANES
     out_starts = _vector_starts(strip, floats, 0, LANES if narrow else floats)
-    stage = np.empty(max(strip, GROUP) * LANES if narrow else 0, out.dtype)
-    rows, columns = np.empty(size, np.int64), np.empty(size, np.int64)
-    offsets, weights = np.empty(size, np.int64), np.empty(size, np.float32)
+    stage = np.empty(max(strip, GROUP) * LANES if narrow else 0, np.float32)
+    cell_shifts, cell_offsets = _cells(psfs.shape[1], psfs.shape[2], pitch, channels)
+    cells, offsets = np.empty(size + 1, np.int64), np.empty(size + 1, np.int64)
+    weights = np.empty(size + 1, np.float32)
+    pixels, results = images.reshape(images.size), out.reshape(out.size)
+    none, most = np.float32(0.0), np.float32(np.inf)
 
     for n in which:
-        count = _collect(psfs[n if psfs.shape[0] > 1 else 0], rows, columns, weights)
-        for t in range(count):
-            offsets[t] = rows[t] * pitch + columns[t] * channels
-        above, below = -rows[count - 1], rows[0]
-        image = images[n].reshape(height * floats)
-        result = out[n].reshape(height * floats)
-        for first in range(0, height, strip):
-            # the last strip overlaps the one before, so that all have one shape
-            y = min(first, height - strip)
+        psf = psfs[n if psfs.shape[0] > 1 else 0].reshape(size)
+        count = _collect(psf, cell_offsets, cells, offsets, weights)
+        above, below = -cell_shifts[cells[count - 1]], cell_shifts[cells[0]]
+        base = n * height * floats
+        for first in range(rows[0], rows[1], strip):
+            y = min(first, rows[1] - strip)
             _fill(
-                image,
+                pixels,
+                base,
                 floats,
+                channels,
                 y - above,
                 y + strip - 1 + below,
                 left,
@@ -237,12 +451,10 @@ def taps(
                 buffer,
                 _SLACK + (up - above) * pitch,
             )
+            target, to = (stage, 0) if narrow else (results, base + y * floats)
+            _sum_all(buffer, starts, offsets, weights, count, none, -most, most, target, to, out_starts)
             if narrow:
-                _sum_all(buffer, starts, offsets, weights, count, add, low, high, stage, out_starts)
-                _unpack(stage, strip, floats, result[y * floats :])
-            else:
-                target = result[y * floats :]
-                _sum_all(buffer, starts, offsets, weights, count, add, low, high, target, out_starts)
+                _unpack(stage, strip, floats, results, base + y * floats)
 
 
 @exact
@@ -264,6 +476,7 @@ def separable(
     down_profiles: Floats,
     across_profiles: Floats,
     which: Ints,
+    rows: tuple[int, int],
     row_of: Ints,
     column_of: Ints,
     reach: int,
@@ -277,10 +490,10 @@ def separable(
     _, height, width, channels = images.shape
     floats = width * channels
     size = across_profiles.shape[1]
-    left, right = size - 1 - size // 2, size // 2
+    left, right = _margins(size)
     span = down_profiles.shape[1] - 1
     pitch = floats + (left + right) * channels
-    strip = _strip_rows(height, pitch, span)
+    strip = _strip_rows(rows[1] - rows[0], pitch, span)
     together = min(8, strip + span)  # rows that are padded and summed along at a time
 
     buffer = np.zeros(together * pitch + 2 * _SLACK, np.float32)
@@ -292,7 +505,8 @@ def separable(
     stage = np.empty(max(strip, GROUP) * LANES if narrow else 0, out.dtype)
     across, across_weights = np.empty(size, np.int64), np.empty(size, np.float32)
     down, down_weights = np.empty(span + 1, np.int64), np.empty(span + 1, np.float32)
-    none, all_floats = np.float32(0.0), np.float32(np.inf)
+    none, most = np.float32(0.0), np.float32(np.inf)
+    pixels, results = images.reshape(images.size), out.reshape(out.size)
 
     for n in which:
         p = n if down_profiles.shape[0] > 1 else 0
@@ -300,12 +514,11 @@ def separable(
         down_count, first_shift, last_shift = _profile_taps(down_profiles[p], floats, down, down_weights)
         needed = strip + last_shift - first_shift
         down_starts = _vector_starts(strip, floats, _SLACK - first_shift * floats, floats)
-        image = images[n].reshape(height * floats)
-        result = out[n].reshape(height * floats)
+        base = n * height * floats
         done = 0  # rows of `middle` that hold what this strip needs
-        for first in range(0, height, strip):
-            y = min(first, height - strip)
-            if y == first and first > 0:
+        for first in range(rows[0], rows[1], strip):
+            y = min(first, rows[1] - strip)
+            if y == first and first > rows[0]:
                 done = needed - strip
                 kept = middle[_SLACK + strip * floats : _SLACK + needed * floats]
                 middle[_SLACK : _SLACK + done * floats] = kept.copy()
@@ -315,8 +528,10 @@ def separable(
                 at = max(0, min(done, needed - together))
                 top = y + first_shift + at
                 _fill(
-                    image,
+                    pixels,
+                    base,
                     floats,
+                    channels,
                     top,
                     top + together - 1,
                     left,
@@ -328,7 +543,6 @@ def separable(
                     buffer,
                     _SLACK,
                 )
-                target = middle[_SLACK + at * floats :]
                 _sum_all(
                     buffer,
                     starts,
@@ -336,31 +550,29 @@ def separable(
                     across_weights,
                     across_count,
                     none,
-                    -all_floats,
-                    all_floats,
-                    target,
+                    -most,
+                    most,
+                    middle,
+                    _SLACK + at * floats,
                     middle_starts,
                 )
                 done = at + together
+            target, to = (stage, 0) if narrow else (results, base + y * floats)
+            _sum_all(
+                middle,
+                down_starts,
+                down,
+                down_weights,
+                down_count,
+                add,
+                low,
+                high,
+                target,
+                to,
+                out_starts,
+            )
             if narrow:
-                _sum_all(
-                    middle, down_starts, down, down_weights, down_count, add, low, high, stage, out_starts
-                )
-                _unpack(stage, strip, floats, result[y * floats :])
-            else:
-                target_rows = result[y * floats :]
-                _sum_all(
-                    middle,
-                    down_starts,
-                    down,
-                    down_weights,
-                    down_count,
-                    add,
-                    low,
-                    high,
-                    target_rows,
-                    out_starts,
-                )
+                _unpack(stage, strip, floats, results, base + y * floats)
 
 
 @exact
@@ -410,6 +622,7 @@ def boxes(
     images: Pixels,
     extents: Ints,
     which: Ints,
+    rows: tuple[int, int],
     row_of: Ints,
     column_of: Ints,
     reach: int,
@@ -422,27 +635,28 @@ def boxes(
     """Convolve ``images[which]`` by equal weights over input shifts ``extents[p]``.
 
     `extents` holds first row, last row, first column, last column of the shifts. The sums over columns
-    slide down a strip and start afresh in each; of bytes they are exact as long as they stay below 2²⁴.
+    slide down ROWS rows and then start afresh; of bytes they are exact as long as they stay below 2²⁴.
     """
     _, height, width, channels = images.shape
     floats = width * channels
+    pixels = images.reshape(images.size)
     for n in which:
         top, bottom, leftmost, rightmost = extents[n if extents.shape[0] > 1 else 0]
         left, right = max(0, -leftmost), max(0, rightmost)
         pitch = floats + (left + right) * channels
-        rows, columns = bottom - top + 1, rightmost - leftmost + 1
-        strip = _strip_rows(height, pitch, rows)
-        buffer = np.zeros((strip + rows) * pitch + 2 * _SLACK, np.float32)
+        tall, wide = bottom - top + 1, rightmost - leftmost + 1
+        buffer = np.zeros((ROWS + tall) * pitch + 2 * _SLACK, np.float32)
         total = np.zeros(pitch, np.float32)
         one, other = np.zeros(pitch, np.float32), np.zeros(pitch, np.float32)
         sums = np.zeros(floats, np.float32)
-        weight = np.float32(1.0 / (rows * columns))
-        image = images[n].reshape(height * floats)
-        for y in range(0, height, strip):
-            last = min(y + strip, height) - 1
+        weight = np.float32(1.0 / (tall * wide))
+        for y in range(rows[0], rows[1], ROWS):
+            last = min(y + ROWS, rows[1]) - 1
             _fill(
-                image,
+                pixels,
+                n * height * floats,
                 floats,
+                channels,
                 y + top,
                 last + bottom,
                 left,
@@ -454,23 +668,27 @@ def boxes(
                 buffer,
                 _SLACK,
             )
-            padded = buffer[_SLACK : _SLACK + (strip + rows) * pitch].reshape(strip + rows, pitch)
+            padded = buffer[_SLACK : _SLACK + (ROWS + tall) * pitch].reshape(ROWS + tall, pitch)
             total[:] = 0.0
-            for r in range(rows - 1):
+            for r in range(tall - 1):
                 _add_rows(total, padded[r])
             for r in range(last - y + 1):
                 if r == 0:
-                    _add_rows(total, padded[rows - 1])
+                    _add_rows(total, padded[tall - 1])
                 else:
-                    _slide_rows(total, padded[r + rows - 1], padded[r - 1])
+                    _slide_rows(total, padded[r + tall - 1], padded[r - 1])
                 begin = (left + leftmost) * channels
-                _running_sum(total[begin:], columns, channels, one[begin:], other[begin:], sums)
+                _running_sum(total[begin:], wide, channels, one[begin:], other[begin:], sums)
                 target = out[n, y + r].reshape(floats)
                 for i in range(floats):
                     target[i] = min(max(sums[i] * weight + add, low), high)
 
 
 TAPS, SEPARABLE, BOX, FFT = 0, 1, 2, 3
+
+# costs of a pixel, in multiply-adds of the tap engine
+_FEW = 16
+_BOX_COST = 16.0
 
 
 @exact
@@ -495,37 +713,57 @@ def _profiles(psf: Floats, down: Floats, across: Floats) -> bool:
     return True
 
 
+@any_order
+def survey(psfs: Floats, sums: Floats, negatives: Ints, counts: Ints) -> None:
+    """Sum, number of negative and of non-zero weights of each PSF, given as (B, n)."""
+    for p in range(psfs.shape[0]):
+        total, negative, count = np.float32(0.0), np.int32(0), np.int32(0)
+        for i in range(psfs.shape[1]):
+            weight = psfs[p, i]
+            total += weight
+            negative += np.int32(weight < 0.0)
+            count += np.int32(weight != 0.0)
+        sums[p], negatives[p], counts[p] = total, negative, count
+
+
 @exact
 def classify(
-    psfs: Floats, fft_cost: float, engines: Ints, extents: Ints, down: Floats, across: Floats
+    psfs: Floats,
+    counts: Ints,
+    fft_cost: float,
+    engines: Ints,
+    extents: Ints,
+    down: Floats,
+    across: Floats,
 ) -> None:
-    """Choose for each PSF the engine that takes the fewest operations a pixel.
+    """Choose for each PSF, with `counts` taps, the engine that takes the fewest operations a pixel.
 
-    `extents` receives the input shifts that the non-zero taps span; `down` and `across`, zeroed, the
-    factors of those PSFs whose engine is SEPARABLE.
+    Where the engine is BOX, `extents` receives the input shifts that the taps span; where it is SEPARABLE,
+    `down` and `across`, zeroed, receive the factors.
     """
     height, width = psfs.shape[1:]
     for p in range(psfs.shape[0]):
-        count = 0
+        engines[p] = TAPS
+        if counts[p] <= _FEW:
+            continue
         top, bottom, left, right = height, -1, width, -1
         equal, value = True, np.float32(0.0)
         for i in range(height):
             for j in range(width):
-                if psfs[p, i, j] != 0.0:
-                    if count == 0:
-                        value = psfs[p, i, j]
-                    equal = equal and psfs[p, i, j] == value
-                    count += 1
+                weight = psfs[p, i, j]
+                if weight != 0.0:
+                    value = weight if value == 0.0 else value
+                    equal = equal and weight == value
                     top, bottom = min(top, i), max(bottom, i)
                     left, right = min(left, j), max(right, j)
         rows, columns = bottom - top + 1, right - left + 1
-        extents[p, 0], extents[p, 1] = height // 2 - bottom, height // 2 - top
-        extents[p, 2], extents[p, 3] = width // 2 - right, width // 2 - left
-        engine, cost = TAPS, float(count)
-        if equal and count == rows * columns and count > 16 and count <= 65536:
-            engine, cost = BOX, 16.0
-        elif 1.25 * (rows + columns) + 6.0 < cost and _profiles(psfs[p], down[p], across[p]):
-            engine, cost = SEPARABLE, 1.25 * (rows + columns) + 6.0
+        cost = float(counts[p])
+        separable_cost = 1.25 * (rows + columns) + 6.0
+        if equal and counts[p] == rows * columns and counts[p] <= 65536:
+            engines[p], cost = BOX, _BOX_COST
+            extents[p, 0], extents[p, 1] = height // 2 - bottom, height // 2 - top
+            extents[p, 2], extents[p, 3] = width // 2 - right, width // 2 - left
+        elif separable_cost < cost and _profiles(psfs[p], down[p], across[p]):
+            engines[p], cost = SEPARABLE, separable_cost
         if fft_cost < cost:
-            engine = FFT
-        engines[p] = engine
+            engines[p] = FFT

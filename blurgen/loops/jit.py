@@ -15,10 +15,6 @@ def exact(function: F) -> F:
     return cast(F, numba.njit(function, cache=True, nogil=True, error_model="numpy"))
 
 
-def fused(function: F) -> F:
-    """Compile allowing a multiply and an add to become one fused operation, and nothing else.
-
-    The loops so compiled accumulate ``a += w·x`` element by element, so that there is one way only to
-    fuse them, whatever the width of the processor's vectors.
-    """
-    return cast(F, numba.njit(function, cache=True, nogil=True, error_model="numpy", fastmath={"contract"}))
+def any_order(function: F) -> F:
+    """Compile a loop whose sums may be taken in any order: for checks, never for what is written."""
+    return cast(F, numba.njit(function, cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"}))

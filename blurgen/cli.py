@@ -1,0 +1,778 @@
+"""The command line: parse, call the library, print.
+
+What is heavy to import (NumPy, Numba, HDF5, Pillow) is imported by the command that needs it, so that
+``blurgen --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TextIO
+
+import typer
+import typer.main
+from typer.core import TyperGroup
+
+from blurgen._version import __version__
+from blurgen.errors import BlurgenError, FileError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.progress import Progress, Task
+
+    from blurgen.pairs import PairFile
+    from blurgen.recipe import Recipe
+
+_LINE_SECONDS = 5.0  # between lines of progress where there is no terminal
+_BINS = 16
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_INTERRUPTED = 130
+
+
+class _Commands(TyperGroup):
+    """Says that a command was interrupted, in our words and with our exit code, not the parser's."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say("blurgen: interrupted", sys.stderr)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="blurgen",
+    cls=_Commands,
+    help="Sharp/blurred image pairs for training deblurring networks: fast, physically sensible, repeatable.",
+    epilog="Example: blurgen make --dataset digits --count 10000 --out pairs.h5",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0; 1 for an error that was said in one sentence; 2 for wrong usage; 130 for Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # an old terminal shall get a question mark for an unusual letter, not a traceback
+        if "utf" not in (getattr(stream, "encoding", None) or "utf-8").lower():
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        typer.main.get_command(app)(args=sys.argv[1:] if argv is None else argv, prog_name="blurgen")
+        code = 0
+    except SystemExit as done:
+        code = done.code if isinstance(done.code, int) else int(done.code is not None)
+    except (BlurgenError, OSError) as error:
+        _say(f"blurgen: {' '.join(str(error).split())}", sys.stderr)  # HDF5 speaks in several lines
+        code = 1
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    try:
+        _flush(sys.stdout)
+    except FileError as error:
+        if not code:
+            _say(f"blurgen: {error}", sys.stderr)
+        code = code or 1
+    return code
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _say(f"blurgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+_File = Annotated[Path, typer.Argument(help="A pair file.", show_default=False)]
+_DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the files of published data sets; else the environment variable BLURGEN_DATA."
+    ),
+]
+_Threads = Annotated[int | None, typer.Option(help="How many threads; by default one a usable processor.")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+_Columns = Annotated[int | None, typer.Option(help="Tiles side by side; by default a landscape page.")]
+
+
+@app.command(epilog="Example: blurgen make --dataset mnist --out pairs.h5 --count 10000 --seed 1")
+def make(
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="Where sharp images come from: mnist, fashion-mnist, kmnist, emnist-digits, digits, "
+            "folder:PATH, idx:PATH, mat:PATH#VARIABLE, npy:PATH, npz:PATH#NAME or hdf5:PATH#DATASET.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to make.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe", "-r", help="A built-in recipe (see 'blurgen recipes'), or a YAML or JSON file."
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "-n", help="How many pairs; by default copies × images.")
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option(help="How many pairs from one image; by default the recipe's.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="Fixes everything that is drawn.")] = 0,
+    threads: _Threads = None,
+    psf: Annotated[bool, typer.Option("--psf", help="Store the PSF of each pair, too.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    data_dir: _DataDir = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of published data sets and digits: train or test.")
+    ] = None,
+    patch: Annotated[str | None, typer.Option(help="Of folders: cut into patches, 64 or 64x48.")] = None,
+    stride: Annotated[str | None, typer.Option(help="Of folders: from one patch to the next.")] = None,
+    resize: Annotated[str | None, typer.Option(help="Of folders: resize every image, 64 or 64x48.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Of folders: gray or rgb.")] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Of folders: leave out, and name, files that cannot be used.")
+    ] = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Make a file of pairs. Interrupted, the same command goes on where it stopped."""
+    from blurgen.maker import make as make_file
+    from blurgen.pairs import open_pairs, partial_path
+    from blurgen.sources import open_source
+
+    given = {"split": split, "patch": patch, "stride": stride, "resize": resize, "mode": mode}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if skip_bad:
+        options["skip_bad"] = True
+    begun = time.perf_counter()
+    progress = _progress(quiet)
+    try:
+        with progress, _compilation_said(progress.note, quiet):
+            source = open_source(dataset, data_dir=data_dir, seed=seed, **options)
+            for path, reason in getattr(source, "skipped", []):
+                progress.note(f"skipped {path}: {reason}")
+            make_file(
+                source,
+                out,
+                recipe,
+                count=count,
+                copies=copies,
+                seed=seed,
+                threads=threads,
+                psf=psf,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        partial = partial_path(out)
+        kept, total = _kept(out) if progress.total else (0, 0)
+        if not total:
+            raise
+        _say(
+            f"blurgen: interrupted: {kept:,} of {total:,} pairs are kept in {partial}; "
+            "the same command goes on from there",
+            sys.stderr,
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    if quiet:
+        return
+    pairs = open_pairs(out)
+    seconds = time.perf_counter() - begun
+    made = len(pairs) - progress.first
+    resumed = f" ({progress.first:,} were there already)" if progress.first else ""
+    _say(
+        f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, "
+        f"{seconds:.1f} s, {made / progress.seconds:,.0f} pairs/s"
+    )
+
+
+@app.command(epilog="Example: blurgen info pairs.h5 --json")
+def info(
+    file: _File,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for machines.")] = False,
+) -> None:
+    """What a file says of itself, and how its drawn parameters are distributed."""
+    from blurgen.pairs import open_pairs
+
+    pairs = open_pairs(file)
+    columns = dict(pairs.params)
+    if pairs.label is not None:
+        columns["label"] = pairs.label
+    drawn = {name: _distribution(column) for name, column in columns.items()}
+    attributes = pairs.header.attributes()
+    if as_json:
+        import json
+
+        plain: dict[str, Any] = {
+            **attributes,
+            "recipe": pairs.recipe.to_dict(),
+            "dataset_options": pairs.header.dataset_options,
+            "shape": list(pairs.header.shape),
+            "psf_size": pairs.header.psf_size,
+            "file": str(file),
+            "bytes": file.stat().st_size,
+            "params": {name: _plain(found) for name, found in drawn.items()},
+        }
+        _say(json.dumps(plain, indent=2, ensure_ascii=False))
+        return
+    _say(_described(pairs, attributes))
+    _say(_rendered(_distribution_table(drawn, len(pairs))))
+
+
+@app.command(epilog="Example: blurgen show pairs.h5 --out sheet.png --indices 1,5,9")
+def show(
+    file: _File,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write, PNG.")],
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many pairs.")] = 24,
+    start: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    indices: Annotated[
+        str | None, typer.Option(help="These pairs instead: numbers, separated by commas.")
+    ] = None,
+    columns: _Columns = None,
+    scale: Annotated[
+        int | None, typer.Option(help="Pixels of the picture for one of an image; by default it fits.")
+    ] = None,
+) -> None:
+    """Draw a contact sheet: sharp, blurred, PSF, and what was drawn."""
+    from blurgen.errors import InputError
+    from blurgen.pairs import open_pairs
+    from blurgen.sheet import contact_sheet, save_png
+
+    pairs = open_pairs(file)
+    if indices is not None:
+        rows: Sequence[int] = _numbers("--indices", indices, int)
+    elif start >= len(pairs):
+        raise InputError(f"start {start}: '{file}' holds the pairs 0 … {len(pairs) - 1}")
+    else:
+        rows = range(start, min(start + count, len(pairs)))
+    image = contact_sheet(pairs, rows, columns=columns, scale=scale)
+    save_png(image, out)
+    _say(f"{out}: {_many(len(rows), 'pair')}, {_times(image.size)} pixels")
+
+
+@app.command(epilog="Example: blurgen verify pairs.h5 --all")
+def verify(
+    file: _File,
+    sample: Annotated[
+        int, typer.Option(min=1, help="How many pairs, spread over the file, its first and last included.")
+    ] = 1000,
+    every: Annotated[bool, typer.Option("--all", help="Check every pair.")] = False,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Where the same images lie now, if they have moved.")
+    ] = None,
+    data_dir: _DataDir = None,
+    threads: _Threads = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Make pairs of a file again from its source, and compare every byte."""
+    from blurgen.verification import verify as verify_file
+
+    progress = _progress(quiet)
+    with progress, _compilation_said(progress.note, quiet):
+        found = verify_file(
+            file,
+            sample=None if every else sample,
+            dataset=dataset,
+            data_dir=data_dir,
+            threads=threads,
+            progress=progress,
+        )
+    if not found.ok:
+        _say(f"blurgen: {found}", sys.stderr)
+        raise typer.Exit(1)
+    if not quiet:
+        _say(str(found))
+
+
+@app.command(epilog="Example: blurgen psf motion --length 3,5,9 --angle 0,30,60,90 --out grid.png")
+def psf(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="motion, gaussian, box or disk.", show_default=False),
+    ] = None,
+    length: Annotated[str | None, typer.Option(help="Of motion: pixels.")] = None,
+    angle: Annotated[
+        str | None, typer.Option(help="Of motion: degrees, anticlockwise; by default 0.")
+    ] = None,
+    size: Annotated[str | None, typer.Option(help="Of gaussian and box: pixels, 5 or 5x9.")] = None,
+    sigma: Annotated[str | None, typer.Option(help="Of gaussian: pixels.")] = None,
+    radius: Annotated[str | None, typer.Option(help="Of disk: pixels.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", "-r", help="Instead of a family: the PSFs that a recipe draws.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=10_000, help="With --recipe: how many.")
+    ] = 36,
+    seed: Annotated[int, typer.Option("--seed", "-s", help="With --recipe: the seed.")] = 0,
+    file: Annotated[
+        Path | None, typer.Option(help="Instead of a family: the PSFs of a .npz, .npy, .mat or .png file.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The picture to write, PNG; else numbers are printed.")
+    ] = None,
+    columns: _Columns = None,
+) -> None:
+    """Draw or print PSFs: of a family (lists of parameters, 3,5,9, make a grid), a recipe or a file."""
+    if sum(source is not None for source in (kind, recipe, file)) != 1:
+        raise typer.BadParameter("one of a family, --recipe or --file is needed")
+    options = {"length": length, "angle": angle, "size": size, "sigma": sigma, "radius": radius}
+    given = {name: value for name, value in options.items() if value is not None}
+    if kind is None and given:
+        raise typer.BadParameter(f"--{next(iter(given))} goes with a family of PSFs only")
+    if kind is not None:
+        gallery = _family(kind, given)
+    elif recipe is not None:
+        gallery = _of_recipe(recipe, count, seed)
+    else:
+        assert file is not None
+        gallery = _of_file(file)
+    if out is None:
+        blocks = [
+            f"{'  '.join(caption)}\n{_table(psf)}"
+            for psf, caption in zip(gallery.psfs, gallery.captions, strict=True)
+        ]
+        _say("\n\n".join(blocks))
+        return
+    from blurgen.sheet import psf_grid, save_png
+
+    image = psf_grid(gallery.psfs, gallery.captions, title=gallery.title, columns=columns or gallery.columns)
+    save_png(image, out)
+    _say(f"{out}: {_many(len(gallery.psfs), 'PSF')}, {_times(image.size)} pixels")
+
+
+@app.command(epilog="Example: blurgen recipes mnist-motion > my.yaml")
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="A built-in recipe, or a file: print it as YAML.", show_default=False)
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of recipes.")] = False,
+) -> None:
+    """List the built-in recipes, or print one as YAML that is ready to edit."""
+    if name is not None and schema:
+        raise typer.BadParameter("a name and --schema exclude each other")
+    from blurgen.recipe import Recipe, load_recipe
+    from blurgen.recipe import recipes as built_in
+
+    if schema:
+        import json
+
+        _say(json.dumps(Recipe.json_schema(), indent=2, ensure_ascii=False))
+    elif name is not None:
+        _say(load_recipe(name).to_yaml().rstrip("\n"))
+    else:
+        _say(_rendered(_recipe_table(built_in().values())))
+
+
+# ---- what commands print ----
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line. If nobody reads any more, the command goes on in silence: its exit code still counts."""
+    stream = stream or sys.stdout
+    _flush(stream, f"{text}\n")
+
+
+def _flush(stream: TextIO, text: str = "") -> None:
+    """Write `text` and all that waits in the stream's buffer."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        _close(stream)
+    except OSError as error:
+        _close(stream)
+        if stream is sys.stdout:
+            raise FileError(f"the output cannot be written: {error.strerror}") from None
+
+
+def _close(stream: TextIO) -> None:
+    """Let what is still written to `stream` vanish, Python's own last flush included."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def _rendered(renderable: Any) -> str:
+    """What Rich makes of it, as text for standard output."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout)
+    with console.capture() as captured:
+        console.print(renderable)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _times(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _megabytes(path: Path) -> str:
+    size = path.stat().st_size / 1e6
+    return f"{size:,.{1 if size >= 1 else 3}f} MB"
+
+
+def _kept(out: Path) -> tuple[int, int]:
+    """How many pairs an interrupted run has left behind, and of how many; (0, 0) if nothing."""
+    from blurgen.pairs import journal_path, open_pairs, partial_path
+
+    try:
+        total = len(open_pairs(partial_path(out)))
+        # a last line without its end was cut short, and does not count
+        lines = journal_path(out).read_text().split("\n")[:-1]
+        return sum(int(stop) - int(start) for start, stop in (line.split() for line in lines)), total
+    except (BlurgenError, OSError, ValueError):
+        return 0, 0
+
+
+class _Distribution(NamedTuple):
+    """Of a column: how many took part, and their range, mean and histogram."""
+
+    part: int
+    low: float
+    high: float
+    mean: float
+    whole: bool
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+def _distribution(column: NDArray[Any]) -> _Distribution:
+    """NaN and, for whole numbers, −1 stand for samples that took no part."""
+    import numpy as np
+
+    whole = column.dtype.kind in "iu"
+    values = column[column != -1] if whole else column[~np.isnan(column)]
+    if not values.size:
+        return _Distribution(0, 0, 0, 0, whole, np.empty(0), np.empty(0, np.int64))
+    low, high = values.min().item(), values.max().item()
+    if whole and high - low < _BINS:
+        edges = np.arange(low, high + 2) - 0.5  # a bin for each number
+    else:
+        edges = np.linspace(low, high, _BINS + 1)
+    counts = np.histogram(values, edges)[0] if high > low else np.array([values.size])
+    return _Distribution(values.size, low, high, values.mean().item(), whole, edges, counts)
+
+
+def _plain(found: _Distribution) -> dict[str, Any]:
+    """A distribution for JSON, which knows no NaN."""
+    if not found.part:
+        return {"count": 0}
+    return {
+        "count": found.part,
+        "min": found.low,
+        "max": found.high,
+        "mean": found.mean,
+        "histogram": {"edges": found.edges.tolist(), "counts": found.counts.tolist()},
+    }
+
+
+def _described(pairs: PairFile, attributes: dict[str, Any]) -> str:
+    shown = {name: value for name, value in attributes.items() if name != "recipe"}
+    shown["shape"] = _times(pairs.header.shape)
+    shown["labels"] = "yes" if pairs.header.has_labels else "no"
+    shown["PSFs"] = _times((pairs.header.psf_size,) * 2) if pairs.header.psf_size else "no"
+    shown["file size"] = _megabytes(pairs.path)
+    lines = [f"{name:16}  {value}" for name, value in shown.items()]
+    recipe = pairs.recipe.to_yaml().rstrip("\n").split("\n")
+    return "\n".join([*lines, "recipe", *(f"  {line}" for line in recipe), ""])
+
+
+def _distribution_table(drawn: dict[str, _Distribution], count: int) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("drawn", overflow="fold")
+    for name in ("took part", "from", "to", "mean"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("how often", no_wrap=True)
+    for name, found in drawn.items():
+        part = "all" if found.part == count else f"{found.part:,}"
+        if not found.part:
+            table.add_row(name, "none", "", "", "", "")
+            continue
+        most = int(found.counts.max())
+        # whatever occurs at all is seen
+        blocks = "".join(_BLOCKS[-(-8 * int(n) // most)] for n in found.counts)
+        low, high = (str(n) if found.whole else f"{n:#.5g}".rstrip(".") for n in (found.low, found.high))
+        table.add_row(name, part, low, high, f"{found.mean:.4g}", blocks)
+    return table
+
+
+def _recipe_table(found: Iterable[Recipe]) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("recipe", "copies", "stages", "source"):
+        table.add_column(name, justify="right" if name == "copies" else "left", no_wrap=name == "recipe")
+    for recipe in found:
+        stages = " → ".join(stage.kind for stage in recipe.stages)
+        table.add_row(recipe.name, str(recipe.copies), stages, recipe.source)
+    return table
+
+
+# ---- PSFs ----
+
+
+class _Gallery(NamedTuple):
+    psfs: list[NDArray[np.floating[Any]]]
+    captions: list[list[str]]
+    title: str
+    columns: int | None = None
+
+
+_REQUIRED: Final = None
+_FAMILIES: Final[dict[str, dict[str, str | None]]] = {
+    # each family's parameters in the order of its function, and their defaults
+    "motion": {"length": _REQUIRED, "angle": "0"},
+    "gaussian": {"size": _REQUIRED, "sigma": _REQUIRED},
+    "box": {"size": _REQUIRED},
+    "disk": {"radius": _REQUIRED},
+}
+
+
+def _family(kind: str, given: dict[str, str]) -> _Gallery:
+    import blurgen.psf as families
+
+    if kind not in _FAMILIES:
+        raise typer.BadParameter(f"there is no family '{kind}'; there are {', '.join(_FAMILIES)}")
+    taken = _FAMILIES[kind]
+    for name in given:
+        if name not in taken:
+            raise typer.BadParameter(f"{kind} takes no --{name}; it takes --{' and --'.join(taken)}")
+    lists: list[list[Any]] = []
+    for name, default in taken.items():
+        text = given.get(name, default)
+        if text is None:
+            raise typer.BadParameter(f"{kind} needs --{name}")
+        lists.append(_numbers(f"--{name}", text, _size if name == "size" else float))
+    render: Callable[..., NDArray[np.float64]] = getattr(families, kind)
+    points = list(itertools.product(*lists))
+    captions = [[_caption(name, value) for name, value in zip(taken, point, strict=True)] for point in points]
+    grid = len(lists[-1]) if len(lists) == 2 and min(map(len, lists)) > 1 else None
+    return _Gallery([render(*point) for point in points], captions, kind, grid)
+
+
+def _of_recipe(name: str, count: int, seed: int) -> _Gallery:
+    import numpy as np
+
+    from blurgen.errors import InputError
+    from blurgen.recipe import load_recipe
+    from blurgen.sheet import short_params
+
+    recipe = load_recipe(name)
+    if recipe.psf_size == 1:
+        raise InputError(f"recipe '{recipe.name}' has no PSF: none of its stages is a blur by one")
+    params = recipe.sample(recipe.draws(seed, np.arange(count, dtype=np.int64)))
+    psfs = recipe.psfs(params, count)
+    captions = [[f"#{i}", *short_params(params, i)] for i in range(count)]
+    return _Gallery(list(psfs), captions, f"{recipe.name}, seed {seed}")
+
+
+def _of_file(path: Path) -> _Gallery:
+    from blurgen.psf import load_psfs
+
+    psfs = load_psfs(path)
+    return _Gallery(list(psfs), [[f"#{i}"] for i in range(len(psfs))], path.name)
+
+
+def _size(text: str) -> int | tuple[int, int]:
+    rows, times, columns = text.partition("x")
+    return (int(rows), int(columns)) if times else int(rows)
+
+
+def _caption(name: str, value: float | tuple[int, int]) -> str:
+    number = _times(value) if isinstance(value, tuple) else f"{value:g}"
+    return f"{name} {number}{'°' if name == 'angle' else ''}"
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Any]) -> list[Any]:
+    """The numbers of a list with commas."""
+    try:
+        return [kind(part.strip()) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text!r}: numbers separated by commas are needed") from None
+
+
+def _table(psf: NDArray[np.floating[Any]]) -> str:
+    """The numbers of a PSF, a line a row; zeros as points, so that its form is seen."""
+    rows = [[f"{value:.4f}" if value else "·" for value in row] for row in psf]
+    return "\n".join(" ".join(f"{cell:>6}" for cell in row) for row in rows)
+
+
+# ---- progress ----
+
+
+class _Silent:
+    """Counts, and shows nothing; notes are still said.
+
+    Attributes
+    ----------
+    total : int
+        How many there are to do; 0 before anything began.
+    first : int
+        How many were done before.
+    seconds : float
+        Since the first was begun.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.first = 0
+        self._begun = self._last = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return max(self._last - self._begun, 1e-6)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._last = time.perf_counter()
+        if not self.total:
+            self.total, self.first, self._begun = total, done, self._last
+        self._show(done)
+
+    def _show(self, done: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        _say(f"blurgen: {text}", sys.stderr)
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Lines(_Silent):
+    """A line on standard error every few seconds, and one at the end."""
+
+    _said = 0.0
+
+    def _show(self, done: int) -> None:
+        self._said = self._said or self._begun
+        if self._last - self._said < _LINE_SECONDS and done < self.total:
+            return
+        self._said = self._last
+        rate = (done - self.first) / self.seconds
+        line = f"{done:,} of {self.total:,} pairs ({100 * done // self.total} %)"
+        if done > self.first:
+            line += f", {rate:,.0f} pairs/s"
+            if done < self.total:
+                line += f", {_clock((self.total - done) / rate)} left"
+        _say(line, sys.stderr)
+
+
+class _Bar(_Silent):
+    """A bar on the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task: Any = None
+
+    def _show(self, done: int) -> None:
+        if self._bar is None:
+            self._bar = _rich_bar(self._console)
+            self._bar.start()
+            self._task = self._bar.add_task("pairs", total=self.total, completed=done)
+        self._bar.update(self._task, completed=done)
+
+    def note(self, text: str) -> None:
+        self._console.print(f"blurgen: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _rich_bar(console: Any) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            return Text(f"{rate:,.0f} pairs/s" if rate else "")
+
+    return Progress(
+        BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), console=console, transient=True
+    )
+
+
+def _progress(quiet: bool) -> _Silent:
+    if quiet:
+        return _Silent()
+    return _Bar() if sys.stderr.isatty() else _Lines()
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours}:{minutes:02}:{rest:02} h"
+        if hours
+        else (f"{minutes}:{rest:02} min" if minutes else f"{rest} s")
+    )
+
+
+@contextlib.contextmanager
+def _compilation_said(note: Callable[[str], None], quiet: bool) -> Iterator[None]:
+    """Say so, once, if Numba really compiles within: the first time this takes seconds."""
+    if quiet:
+        yield
+        return
+    from numba.core import event
+
+    class Listener(event.Listener):  # type: ignore[misc]
+        said = False
+
+        def on_start(self, _: Any) -> None:
+            if not self.said:
+                self.said = True
+                note("compiling the loops for this processor; kept for the next time")
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    listener = Listener()
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)

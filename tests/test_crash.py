@@ -1,0 +1,452 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import blurgen
+from blurgen import maker
+from blurgen.errors import FileError, SourceError
+from blurgen.recipe import Recipe
+from blurgen.sources.memory import MemorySource
+
+HOME = Path(blurgen.__file__).parents[1]
+RECIPE = Recipe.from_yaml(
+    "name: crash\ncopies: 2\nstages: [motion: {length: {uniform: [3, 5]}, angle: {uniform: [0, 180]}}]"
+)
+IMAGES = np.random.default_rng(3).integers(1, 256, (30, 10, 10, 1), dtype=np.uint8)
+SOURCE = MemorySource("thirty", {}, IMAGES)
+ROWS = 6  # of a chunk; ten chunks in all
+
+
+class Failing(MemorySource):
+    """Cannot read beyond its first images."""
+
+    good = 15
+
+    def _read(self, start, stop):
+        if stop > self.good:
+            raise SourceError("interrupted")
+        return super()._read(start, stop)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(maker, "_CHUNK_BYTES", ROWS * 2 * 100)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    return blurgen.make(SOURCE, tmp_path_factory.mktemp("reference") / "a.h5", RECIPE, seed=4).read_bytes()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupt(out, good=15):
+    failing = Failing("thirty", {}, IMAGES)
+    failing.good = good
+    with pytest.raises(SourceError, match="interrupted"):
+        blurgen.make(failing, out, RECIPE, seed=4, threads=1)
+
+
+def resume(out, **arguments):
+    """Go on; how many pairs were noted before."""
+    calls = []
+    blurgen.make(SOURCE, out, RECIPE, seed=4, progress=lambda *call: calls.append(call), **arguments)
+    assert names(out.parent) == [out.name]
+    return calls[0][0]
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """A partial file of 30 of the 60 pairs, in five lines of the journal."""
+    interrupt(tmp_path / "a.h5")
+    assert (tmp_path / "a.h5.journal").read_text() == "0 6\n6 12\n12 18\n18 24\n24 30\n"
+    return tmp_path / "a.h5"
+
+
+# Journals
+
+
+def test_resumes(interrupted, reference):
+    assert resume(interrupted) == 30
+    assert interrupted.read_bytes() == reference
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+def test_torn_last_line(interrupted, reference, cut):
+    journal = interrupted.with_name("a.h5.journal")
+    journal.write_bytes(journal.read_bytes()[:-cut])
+    assert resume(interrupted) == 24
+    assert interrupted.read_bytes() == reference
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+def test_torn_last_line_and_interrupted_again(interrupted, reference, cut):
+    journal = interrupted.with_name("a.h5.journal")
+    journal.write_bytes(journal.read_bytes()[:-cut])
+    interrupt(interrupted, 24)
+    interrupt(interrupted, 27)
+    assert resume(interrupted) == 54
+    assert interrupted.read_bytes() == reference
+
+
+def test_empty_journal(interrupted, reference):
+    interrupted.with_name("a.h5.journal").write_bytes(b"")
+    assert resume(interrupted) == 0
+    assert interrupted.read_bytes() == reference
+
+
+def test_lost_journal(interrupted, reference):
+    interrupted.with_name("a.h5.journal").unlink()
+    assert resume(interrupted) == 0
+    assert interrupted.read_bytes() == reference
+
+
+def test_lines_in_any_order_more_than_once(interrupted, reference):
+    interrupted.with_name("a.h5.journal").write_text("18 24\n0 12\n6 18\n0 6\n24 30\n24 30\n")
+    assert resume(interrupted) == 30
+    assert interrupted.read_bytes() == reference
+
+
+def test_gaps_are_filled(interrupted, reference):
+    """What the journal does not name is made again, wherever it lies."""
+    interrupted.with_name("a.h5.journal").write_text("6 12\n18 19\n25 30\n")
+    partial = interrupted.with_name("a.h5.partial")
+    with h5py.File(partial, "r+") as file:
+        for row in {*range(60)} - {*range(6, 12), 18, *range(25, 30)}:
+            file["sharp"][row] = 0
+            file["blurred"][row] = 0
+    assert resume(interrupted, threads=2) == 12
+    assert interrupted.read_bytes() == reference
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["six twelve", "6", "6 12 18", "12 6", "6 6", "-6 0", "54 61", "6.0 12", "\0\0\0\0", "", "6 ¹²"],
+    ids=repr,
+)
+def test_damaged_journal(interrupted, reference, line):
+    journal = interrupted.with_name("a.h5.journal")
+    before = interrupted.with_name("a.h5.partial").read_bytes()
+    journal.write_text(f"0 6\n{line}\n6 12\n")
+    with pytest.raises(FileError, match=r"journal '.*a\.h5\.journal' is damaged") as error:
+        blurgen.make(SOURCE, interrupted, RECIPE, seed=4)
+    assert "\n" not in str(error.value)
+    assert interrupted.with_name("a.h5.partial").read_bytes() == before
+    assert not interrupted.exists()
+    journal.unlink()
+    assert resume(interrupted) == 0
+    assert interrupted.read_bytes() == reference
+
+
+def test_journal_without_a_partial_file(interrupted, reference):
+    interrupted.with_name("a.h5.partial").unlink()
+    assert resume(interrupted) == 0
+    assert interrupted.read_bytes() == reference
+
+
+def test_layout_interrupted(tmp_path, reference):
+    """A crash while the file is laid out leaves a file that is in nobody's way."""
+    (tmp_path / "a.h5.partial.new").write_bytes(reference[:1000] + b"garbage" * 100_000)
+    (tmp_path / "a.h5.journal").write_text("0 60\n")
+    assert resume(tmp_path / "a.h5") == 0
+    assert (tmp_path / "a.h5").read_bytes() == reference
+
+
+def test_every_row_noted_but_not_renamed(interrupted, reference):
+    resume(interrupted)
+    interrupted.rename(interrupted.with_name("a.h5.partial"))
+    interrupted.with_name("a.h5.journal").write_text("0 60\n")
+    assert resume(interrupted) == 60
+    assert interrupted.read_bytes() == reference
+
+
+def test_renamed_but_the_journal_is_still_there(tmp_path, reference):
+    out = tmp_path / "a.h5"
+    out.write_bytes(reference)
+    (tmp_path / "a.h5.journal").write_text("0 60\n")
+    assert np.array_equal(blurgen.open_pairs(out).sharp, np.repeat(IMAGES, 2, axis=0))
+    with pytest.raises(FileError, match="exists"):
+        blurgen.make(SOURCE, out, RECIPE, seed=4)
+    assert out.read_bytes() == reference
+    # the stale journal must not be taken for that of another run
+    blurgen.make(SOURCE, out, RECIPE, seed=5, overwrite=True)
+    assert names(tmp_path) == ["a.h5"]
+    expected = blurgen.make(SOURCE, tmp_path / "b.h5", RECIPE, seed=5)
+    assert out.read_bytes() == expected.read_bytes()
+
+
+def test_partial_file_is_valid_and_truncated_ones_are_refused(interrupted):
+    partial = interrupted.with_name("a.h5.partial")
+    assert np.array_equal(blurgen.open_pairs(partial).sharp[:30], np.repeat(IMAGES[:15], 2, axis=0))
+    partial.write_bytes(partial.read_bytes()[:-5000])
+    with pytest.raises(FileError) as error:
+        blurgen.make(SOURCE, interrupted, RECIPE, seed=4)
+    assert "\n" not in str(error.value)
+
+
+def test_changed_under_our_hands(tmp_path):
+    """A partial file that someone else changed is not passed off as finished."""
+
+    def meddle(done, count):
+        if done == count:
+            with h5py.File(tmp_path / "a.h5.partial", "r+", locking=False) as file:
+                file.attrs["seed"] = np.uint64(77)
+
+    with pytest.raises(FileError, match="was changed while it was written"):
+        blurgen.make(SOURCE, tmp_path / "a.h5", RECIPE, seed=4, progress=meddle)
+    assert not (tmp_path / "a.h5").exists()
+
+
+# The power fails: only what was synced is on the disk, and of the rest any part
+
+
+def test_power_fails_at_any_instant(tmp_path, reference, monkeypatch):
+    """No line of the journal names rows that are not on the disk, and no unsynced file gets the name."""
+    monkeypatch.setattr(maker, "_CHECKPOINT_SECONDS", 0.0)
+    folder = tmp_path / "first"
+    folder.mkdir()
+    out, partial, journal = (folder / f"a.h5{end}" for end in ("", ".partial", ".journal"))
+    real = {name: getattr(os, name) for name in ("pwrite", "write", "fdatasync", "fsync", "rename")}
+    synced = {}  # inode → what of it is surely on the disk
+    states = set()
+
+    def note():
+        if partial.exists():
+            lines = journal.read_bytes() if journal.exists() else b""
+            states.add((synced[partial.stat().st_ino], lines))
+
+    def sync(name, file):
+        result = real[name](file)
+        content = Path(f"/proc/self/fd/{file}")
+        if content.is_file():
+            synced[os.fstat(file).st_ino] = content.read_bytes()
+        note()
+        return result
+
+    def changing(name):
+        def call(*arguments, **options):
+            if name == "rename" and os.fspath(arguments[0]) == str(partial):
+                assert synced[partial.stat().st_ino] == partial.read_bytes() == reference
+            result = real[name](*arguments, **options)
+            note()
+            return result
+
+        return call
+
+    for name in ("fdatasync", "fsync"):
+        monkeypatch.setattr(os, name, lambda file, name=name: sync(name, file))
+    for name in ("pwrite", "write", "rename"):
+        monkeypatch.setattr(os, name, changing(name))
+    assert blurgen.make(SOURCE, out, RECIPE, seed=4, threads=2).read_bytes() == reference
+    for name, function in real.items():
+        monkeypatch.setattr(os, name, function)
+
+    assert len({lines for _, lines in states}) > 3
+    resumed = set()
+    for number, (content, lines) in enumerate(sorted(states)):
+        again = tmp_path / str(number)
+        again.mkdir()
+        (again / "a.h5.partial").write_bytes(content)
+        (again / "a.h5.journal").write_bytes(lines)
+        resumed.add(resume(again / "a.h5"))
+        assert (again / "a.h5").read_bytes() == reference
+    assert len(resumed) > 3
+
+
+# The process is killed before, in or after any of its calls to the system
+
+KILLED_AT = """
+import json, os, pathlib, random, signal, sys
+import blurgen
+from blurgen import maker
+
+maker._CHECKPOINT_SECONDS = 0.0
+maker._CHUNK_BYTES = 10 * 2 * 784
+COUNT, NAMES = 60, ["open", "pwrite", "write", "fdatasync", "fsync", "posix_fallocate", "rename", "unlink"]
+seed, folder = int(sys.argv[1]), pathlib.Path(sys.argv[2])
+numbers = random.Random(seed)
+real = {name: getattr(os, name) for name in NAMES}
+blurgen.degrade(blurgen.open_source("digits").read(0, 2), "mnist-motion")
+
+
+def run(out, fatal=None, torn=False, calls=None):
+    # the process kills itself at its call number `fatal`, or makes half of it before that
+    made = [0]
+    def wrapped(name):
+        def call(*arguments, **options):
+            if made[0] == fatal:
+                if torn and name in ("pwrite", "write"):
+                    half = len(arguments[1]) // 2
+                    real[name](arguments[0], bytes(arguments[1][:half]), *arguments[2:])
+                os.kill(os.getpid(), signal.SIGKILL)
+            made[0] += 1
+            if calls is not None:
+                calls.append(name)
+            return real[name](*arguments, **options)
+        return call
+    for name in NAMES:
+        setattr(os, name, wrapped(name))
+    progress = []
+    note = lambda done, count: progress.append(done)
+    blurgen.make("digits", out, count=COUNT, seed=1, threads=2, progress=note, overwrite=fatal is None)
+    for name in NAMES:
+        setattr(os, name, real[name])
+    return progress[0]
+
+
+def child(*arguments):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run(*arguments)
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr)
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, -signal.SIGKILL), (arguments, code)
+    return code
+
+
+calls = []
+run(folder / "reference.h5", None, False, calls)
+reference = (folder / "reference.h5").read_bytes()
+kills, resumed = 0, []
+points = [(k, torn) for k in range(len(calls)) for torn in (False, True)][:: int(sys.argv[3])]
+for fatal, torn in points:
+    out = folder / f"{fatal}{torn}.h5"
+    child_code = child(out, fatal, torn)
+    kills += child_code != 0
+    if not out.exists():
+        kills += child(out, numbers.randrange(len(calls)), numbers.random() < 0.5) != 0
+    if not out.exists():
+        resumed.append(run(out))
+    assert out.read_bytes() == reference, (fatal, torn)
+    if out.with_name(out.name + ".journal").exists():  # killed between renaming and removing
+        assert not out.with_name(out.name + ".partial").exists()
+    for path in folder.glob(out.name + "*"):
+        path.unlink()
+print(json.dumps({"calls": sorted(set(calls)), "kills": kills, "resumed": resumed}))
+"""
+
+
+def python(code, *arguments):
+    path = os.pathsep.join(filter(None, [str(HOME), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def assert_killed_at_any_call(folder, seed, step):
+    process = python(KILLED_AT, seed, folder, step)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    found = json.loads(output)
+    assert {"pwrite", "write", "fdatasync", "fsync", "posix_fallocate", "rename"} <= set(found["calls"])
+    assert found["kills"] > 10
+    assert len({done for done in found["resumed"] if done}) > 1
+    assert names(folder) == ["reference.h5"]
+
+
+def test_killed_at_any_call(tmp_path):
+    assert_killed_at_any_call(tmp_path, 1, 3)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_every_call(tmp_path, seed):
+    assert_killed_at_any_call(tmp_path, seed, 1)
+
+
+# The process is killed from without
+
+MAKE = """
+import sys, time
+import blurgen
+from blurgen import maker
+from blurgen.sources.digits import Digits
+
+maker._CHECKPOINT_SECONDS = 0.02
+maker._CHUNK_BYTES = 20 * 2 * 784
+
+class Slow(Digits):
+    def _read(self, start, stop):
+        time.sleep(0.004)
+        return super()._read(start, stop)
+
+first = []
+def progress(done, count):
+    if not first:
+        print(done, flush=True)
+        first.append(done)
+
+count = int(sys.argv[2])
+blurgen.make(Slow(1), sys.argv[1], "mnist-motion", count=count, seed=1, threads=2, progress=progress)
+"""
+
+
+def assert_survives_kills(folder, reference, kills, seed):
+    numbers = np.random.default_rng(seed)
+    out, journal = folder / "a.h5", folder / "a.h5.journal"
+    resumed = finished = 0
+    while kills:
+        process = python(MAKE, out, COUNT)
+        if numbers.random() < 0.25:
+            time.sleep(numbers.uniform(0, 0.6))  # wherever it may be
+        else:
+            process.stdout.readline()  # it begins to work now
+            time.sleep(numbers.uniform(0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode in (0, -signal.SIGKILL), errors
+        kills -= 1
+        resumed += journal.exists() and journal.stat().st_size > 0
+        if out.exists():
+            finished += 1
+            assert out.read_bytes() == reference
+            for path in folder.iterdir():
+                path.unlink()
+        elif (folder / "a.h5.partial").exists():
+            assert len(blurgen.open_pairs(folder / "a.h5.partial")) == COUNT
+    noted = journal.exists() and journal.stat().st_size > 0
+    process = python(MAKE, out, COUNT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert (int(output) > 0) == noted
+    assert out.read_bytes() == reference
+    assert names(folder) == ["a.h5"]
+    assert resumed > 0
+
+
+COUNT = 6000
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    out = tmp_path_factory.mktemp("digits") / "a.h5"
+    source = blurgen.open_source("digits", seed=1)
+    return blurgen.make(source, out, "mnist-motion", count=COUNT, seed=1, threads=1).read_bytes()
+
+
+def test_killed(tmp_path, digits):
+    assert_survives_kills(tmp_path, digits, 12, 1)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_often(tmp_path, digits, seed):
+    assert_survives_kills(tmp_path, digits, 10, 100 + seed)
