@@ -210,7 +210,7 @@ def make(
     resumed = f" ({progress.first:,} were there already)" if progress.first else ""
     _say(
         f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, "
-        f"{seconds:.1f} s, {made / progress.seconds:,.0f} pairs/s"
+        f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
     )
 
 

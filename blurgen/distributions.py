@@ -231,7 +231,8 @@ def weighted(draws: Draws, parameter: int, weights: tuple[float, ...]) -> NDArra
     """The index of one of `weights` a sample, each as likely as it is heavy."""
     edges = np.cumsum(weights)
     chosen = np.searchsorted(edges, draws.uniform(parameter) * edges[-1], side="right")
-    return np.minimum(chosen, len(weights) - 1)
+    last: NDArray[np.intp] = np.minimum(chosen, len(weights) - 1)
+    return last
 
 
 class Beta(Distribution):

@@ -45,7 +45,7 @@ def make(
     threads: int | None = None,
     psf: bool = False,
     overwrite: bool = False,
-    data_dir: str | os.PathLike[str] | None = None,
+    data_dir: str | Path | None = None,
     progress: Progress | None = None,
     **source_options: Any,
 ) -> Path:

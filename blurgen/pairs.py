@@ -179,7 +179,7 @@ def _read_header(path: Path) -> Header:
         with h5py.File(path, "r", locking=False) as file:
             raw = {name: _plain(value) for name, value in file.attrs.items()}
             sharp = file.get("sharp")
-            shape = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
+            shape: tuple[int, ...] = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
             psf = file.get("psf")
             psf_size = psf.shape[-1] if isinstance(psf, h5py.Dataset) and psf.ndim == 3 else 0
             has_labels = "label" in file
@@ -206,7 +206,7 @@ def _read_header(path: Path) -> Header:
             dataset_options=json.loads(raw["dataset_options"]),
             dataset_sha256=raw["dataset_sha256"],
             count=raw["count"],
-            shape=shape,
+            shape=(shape[0], shape[1], shape[2]),
             has_labels=has_labels,
             psf_size=psf_size,
             version=raw["blurgen_version"],
@@ -413,7 +413,7 @@ class PairWriter:
 
 
 def _write_all(file: int, data: NDArray[Any], offset: int, path: Path) -> None:
-    view = memoryview(data).cast("B") if data.size else memoryview(b"")
+    view = data.reshape(-1).view(np.uint8).data
     while view:
         try:
             written = os.pwrite(file, view, offset)

@@ -30,7 +30,7 @@ from blurgen.stages.combinators import Stages, composed_psfs, composed_size
 
 
 class Recipe(BaseModel):
-    """How sharp images become blurred ones: a frozen, comparable, hashable value.
+    r"""How sharp images become blurred ones: a frozen, comparable, hashable value.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Recipe(BaseModel):
 
     Examples
     --------
-    >>> recipe = Recipe.from_yaml("name: mine\\nstages: [motion: {length: {uniform: [4, 6]}, angle: 30}]")
+    >>> recipe = Recipe.from_yaml("name: mine\nstages: [motion: {length: {uniform: [4, 6]}, angle: 30}]")
     >>> recipe.stages[0].length.bounds
     (4.0, 6.0)
     """

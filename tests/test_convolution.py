@@ -126,7 +126,17 @@ PSFS = {
     },
 }
 CASES = [(engine, name) for engine, kinds in PSFS.items() for name in kinds]
-SHAPES = [(1, 1, 1), (1, 40, 1), (40, 1, 3), (2, 3, 3), (17, 5, 3), (9, 15, 1), (16, 16, 1), (33, 47, 1), (24, 21, 3)]
+SHAPES = [
+    (1, 1, 1),
+    (1, 40, 1),
+    (40, 1, 3),
+    (2, 3, 3),
+    (17, 5, 3),
+    (9, 15, 1),
+    (16, 16, 1),
+    (33, 47, 1),
+    (24, 21, 3),
+]
 
 
 @pytest.mark.parametrize("engine", PSFS)
@@ -373,9 +383,8 @@ def test_bytes_are_rounded_half_up():
 
 def test_floats_of_any_scale():
     images = as_dtype(texture(1, 30, 40), np.float32)
-    for engine in PSFS:
-        for name in PSFS[engine]:
-            kernel = PSFS[engine][name]
+    for engine, kinds in PSFS.items():
+        for name, kernel in kinds.items():
             expected = convolve(images, kernel)
             for scale in (2.0**100, 2.0**-80, -(2.0**10)):
                 got = convolve(images * np.float32(scale), kernel) / np.float32(scale)

@@ -84,7 +84,9 @@ def test_seed_and_start():
     images = texture(1, 28, 28).repeat(40, 0)
     first = degrade(images, "mnist-motion")
     assert_same(first, degrade(images, load_recipe("mnist-motion"), 0, 0))
-    assert (first.params["1.motion.length"] != degrade(images, "mnist-motion", 1).params["1.motion.length"]).all()
+    assert (
+        first.params["1.motion.length"] != degrade(images, "mnist-motion", 1).params["1.motion.length"]
+    ).all()
     later = degrade(images, "mnist-motion", start=12)
     np.testing.assert_array_equal(later.blurred[:28], first.blurred[12:])
     np.testing.assert_array_equal(later.sharp[:28], first.sharp[12:])
@@ -187,7 +189,9 @@ def test_numpy_numbers_are_seeds_too():
 def test_refuses_threads_and_recipes():
     with pytest.raises(InputError, match=r"^threads 0: at least 1 is needed$"):
         degrade(IMAGES, "anime-box", threads=0)
-    with pytest.raises(RecipeError, match=r"^there is no recipe 'anime-bx' \(did you mean 'anime-box'\?\); built in"):
+    with pytest.raises(
+        RecipeError, match=r"^there is no recipe 'anime-bx' \(did you mean 'anime-box'\?\); built in"
+    ):
         degrade(IMAGES, "anime-bx")
 
 

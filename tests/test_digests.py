@@ -31,7 +31,11 @@ CONVOLUTIONS = "fa0fc59814d8ef31a866ddd92d95c9c4f046b6c4758a03c73afecd7760d728fb
 def digest_of_pairs(recipe):
     """SHA-256 of what a recipe makes of drawn digits, and of gray and colour textures."""
     found = hashlib.sha256()
-    for images, start in ((Digits().read(0, 24), 0), (texture(7, 40, 40), 100), (texture(3, 33, 33, 3), 2**40)):
+    for images, start in (
+        (Digits().read(0, 24), 0),
+        (texture(7, 40, 40), 100),
+        (texture(3, 33, 33, 3), 2**40),
+    ):
         pairs = degrade(images, recipe, seed=2024, start=start)
         found.update(pairs.sharp.tobytes())
         found.update(pairs.blurred.tobytes())

@@ -10,6 +10,7 @@ from strategies import real_distributions, whole_distributions
 from blurgen import distributions
 from blurgen.distributions import parse
 from blurgen.draws import Draws
+from blurgen.errors import RecipeError
 from blurgen.recipe import Recipe
 
 COUNT = 20_000
@@ -179,7 +180,11 @@ def test_copies_are_counted_from_the_first_sample_of_all():
         ({"choice": [3, 4, 2]}, (2, 4), True),
         ({"beta": [1, 2]}, (0, 1), False),
         ({"beta": [1, 2], "range": [-5, 5]}, (-5, 5), False),
-        ({"by_copy": [{"copies": 1, "value": 4}, {"copies": 1, "value": {"integers": [1, 2]}}]}, (1, 4), True),
+        (
+            {"by_copy": [{"copies": 1, "value": 4}, {"copies": 1, "value": {"integers": [1, 2]}}]},
+            (1, 4),
+            True,
+        ),
         ({"by_copy": [{"copies": 1, "value": 4}, {"copies": 1, "value": 2.5}]}, (2.5, 4), False),
     ],
     ids=str,
@@ -198,7 +203,7 @@ def test_a_number_is_a_constant():
 
 
 def complaint(length):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(RecipeError) as caught:
         Recipe.from_dict({"name": "r", "stages": [{"motion": {"length": length, "angle": 0}}]})
     prefix = "recipe 'r', stage 0 (motion): length"
     message = str(caught.value)
@@ -271,7 +276,10 @@ def test_complaints(written, message):
         ({"by_copy": []}, "by_copy: []: "),
         ({"by_copy": [{"copies": 0, "value": 4}]}, "copies: 0: greater than or equal to 1"),
         ({"by_copy": [{"copies": 1}]}, "value: "),
-        ({"by_copy": [{"copies": 1, "value": {"uniform": [5, 4]}}]}, "uniform [5.0, 4.0]: the range is reversed"),
+        (
+            {"by_copy": [{"copies": 1, "value": {"uniform": [5, 4]}}]},
+            "uniform [5.0, 4.0]: the range is reversed",
+        ),
     ],
     ids=str,
 )
@@ -296,7 +304,9 @@ def test_text_and_truth_values_are_no_numbers(written):
 
 
 @pytest.mark.parametrize(
-    "written", [10**400, {"uniform": [4, 10**400]}, {"integers": [4, 10**400]}], ids=("constant", "uniform", "integers")
+    "written",
+    [10**400, {"uniform": [4, 10**400]}, {"integers": [4, 10**400]}],
+    ids=("constant", "uniform", "integers"),
 )
 def test_numbers_too_large_for_a_float_are_refused(written):
     complaint(written)

@@ -28,8 +28,8 @@ def matlab_motion(length, angle):
     turn = turn + 180 if turn < 0 else turn
     phi = (turn if turn < 180 else 0) / 180 * math.pi
     c, s = math.cos(phi), math.sin(phi)
-    sx = int(abs(math.trunc(half * c + np.sign(c) - length * EPS)))
-    sy = int(math.trunc(half * s + 1 - length * EPS))
+    sx = abs(math.trunc(half * c + np.sign(c) - length * EPS))
+    sy = math.trunc(half * s + 1 - length * EPS)
     y, x = np.mgrid[sy : -sy - 1 : -1, -sx : sx + 1].astype(np.float64)
     along, across = x * c + y * s, abs(y * c - x * s)
     to_end = np.hypot(across, half - abs(along))
@@ -291,7 +291,9 @@ def test_laws_of_disks(radius):
         y, x = np.indices(kernel.shape) - kernel.shape[0] // 2
         inside = np.hypot(abs(x) + 0.5, abs(y) + 0.5) <= radius
         np.testing.assert_allclose(kernel[inside] * math.pi * radius**2, 1, atol=1e-8)
-        assert (kernel[np.hypot(np.maximum(abs(x) - 0.5, 0), np.maximum(abs(y) - 0.5, 0)) > radius] < 1e-12).all()
+        assert (
+            kernel[np.hypot(np.maximum(abs(x) - 0.5, 0), np.maximum(abs(y) - 0.5, 0)) > radius] < 1e-12
+        ).all()
 
 
 def test_disk_batch_is_disk_embedded():
@@ -421,9 +423,7 @@ def test_loads_slices_and_true_or_false(tmp_path):
     np.testing.assert_allclose(got[1], [[0, 1 / 3, 0]] * 3)
 
 
-@given(
-    st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.5, 0.9])
-)
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 0.5, 0.9]))
 def test_centres_on_the_centroid(tmp_path_factory, height, width, seed, empty):
     random = np.random.default_rng(seed)
     kernel = random.random((height, width)) * (random.random((height, width)) > empty) + 1e-9

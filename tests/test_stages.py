@@ -114,7 +114,9 @@ def test_given(psf_file):
     which = pairs.params["0.given.which"]
     assert set(which) == {0, 1, 2}
     for n in range(12):
-        np.testing.assert_array_equal(pairs.blurred[n : n + 1], convolve(images[n : n + 1], stack[which[n]], "wrap"))
+        np.testing.assert_array_equal(
+            pairs.blurred[n : n + 1], convolve(images[n : n + 1], stack[which[n]], "wrap")
+        )
     assert chosen.stages[0].sha256 == hashlib.sha256(psf_file.read_bytes()).hexdigest()
     assert Recipe.from_yaml(chosen.to_yaml()) == chosen
     one = recipe({"given": {"file": str(psf_file), "which": 2}})
@@ -180,7 +182,9 @@ def test_noise_does_not_look_at_neighbours():
     images = texture(5, 16, 16)
     whole = degrade(images, recipe(NOISE), 3, 10).blurred
     for n in range(5):
-        np.testing.assert_array_equal(degrade(images[n : n + 1], recipe(NOISE), 3, 10 + n).blurred[0], whole[n])
+        np.testing.assert_array_equal(
+            degrade(images[n : n + 1], recipe(NOISE), 3, 10 + n).blurred[0], whole[n]
+        )
     other = images.copy()
     other[:, 3:, 5:] = 99
     changed = degrade(other, recipe(NOISE), 3, 10).blurred
@@ -227,7 +231,9 @@ def test_absent_parameters():
     np.testing.assert_array_equal(params["0.one_of.1.1.disk.radius"], np.where(branch == 1, 2.0, np.nan))
     np.testing.assert_array_equal(np.isnan(params["0.one_of.1.0.motion.length"]), branch == 0)
     np.testing.assert_array_equal(params["1.maybe.1.box.size"], np.where(applied == 1, 5, -1))
-    np.testing.assert_array_equal(params["1.maybe.0.gaussian_noise.sigma"], np.where(applied == 1, 20, np.nan))
+    np.testing.assert_array_equal(
+        params["1.maybe.0.gaussian_noise.sigma"], np.where(applied == 1, 20, np.nan)
+    )
     assert applied.mean() == pytest.approx(0.3, abs=0.04)
     for name, column in params.items():
         whole = name.endswith(("branch", "size", "applied"))
@@ -383,7 +389,15 @@ def test_psfs_of_two_blurs_are_their_convolution():
     [
         [MOTION],
         [TURN, MOTION, {"disk": {"radius": 2}}],
-        [{"one_of": [{"stages": [MOTION, BOX]}, {"stages": [{"gaussian": {"sigma": 1}}]}, {"stages": [TURN]}]}],
+        [
+            {
+                "one_of": [
+                    {"stages": [MOTION, BOX]},
+                    {"stages": [{"gaussian": {"sigma": 1}}]},
+                    {"stages": [TURN]},
+                ]
+            }
+        ],
         [{"maybe": {"probability": 0.5, "stages": [MOTION, {"box": {"size": {"choice": [2, 4]}}}]}}, BOX],
         [{"shuffled": [MOTION, {"disk": {"radius": 1.5}}]}],
     ],

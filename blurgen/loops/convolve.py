@@ -111,7 +111,7 @@ def _fill_side(
 
 @exact
 def _repeats(column_of: Ints, reach: int, values: int, channels: int) -> bool:
-    """Whether `_fill_repeating` serves: one channel, one value on either side, rows no shorter than a vector."""
+    """Whether `_fill_repeating` serves: one channel, one value a side, rows no shorter than a vector."""
     same = channels == 1 and values >= LANES
     for i in range(reach):
         same = same and column_of[i] == column_of[0]

@@ -19,11 +19,10 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from blurgen.loops.elementary import sincos
-from blurgen.loops.jit import exact
+from blurgen.loops.jit import exact, in_llvm
 from blurgen.loops.vectors import LANES, clipped, copy, load_floats, pointer_to, spread, store, transpose
 
 Floats = NDArray[np.float32]
@@ -120,7 +119,7 @@ def _dft(math_of: Any, values: Sequence[Complex], inverse: bool) -> list[Complex
 def _butterfly(radix: int, inverse: bool) -> Any:
     """One butterfly on vectors that lie `step` floats apart; its twiddles begin at ``twiddles[at_twiddle]``.
 
-    Forward, the outputs but the first are multiplied by the twiddles; inverse, the inputs by their conjugates.
+    Forward, all outputs but the first are multiplied by twiddles; inverse, all inputs by their conjugates.
     """
 
     def plain(data: Any, at: Any, step: Any, twiddles: Any, at_twiddle: Any) -> None:
@@ -144,7 +143,7 @@ def _butterfly(radix: int, inverse: bool) -> Any:
             def shifted(index: Any, by: int) -> Any:
                 return builder.add(index, ir.Constant(int64, by))
 
-            places = []
+            places: list[Any] = []
             for j in range(radix):
                 places.append(at if j == 0 else builder.add(places[-1], step))
             values = [
@@ -167,7 +166,7 @@ def _butterfly(radix: int, inverse: bool) -> Any:
 
         return signature, generate
 
-    return intrinsic(typed)
+    return in_llvm(typed)
 
 
 def _step(math_of: Any, values: Sequence[Any], factors: Sequence[Any], inverse: bool) -> list[Complex]:
@@ -197,7 +196,7 @@ def factors(n: int) -> Ints:
 
 @exact
 def twiddles(n: int, radices: Ints) -> Floats:
-    """The twiddle factors of all steps: for each step, each k, each q from 1, cos and −sin of 2π·q·k/length."""
+    """The twiddles of all steps: for each step, k, and q from 1 on, cos and −sin of 2π·q·k/length."""
     out = np.empty(2 * n * 8, np.float32)
     at, length = 0, n
     for radix in radices:
@@ -356,7 +355,7 @@ def _store_block(
     high: np.float32,
     out: Any,
 ) -> None:
-    """Write lanes `first` … `last` − 1 of `rows` vectors from ``planes[at:]`` on to a channel from (y, x) on."""
+    """Write lanes `first` … `last` − 1 of vectors from ``planes[at:]`` on to a channel from (y, x) on."""
     _, width, channels = shape
     for r in range(rows):
         place = at + r * COMPLEX

@@ -1,4 +1,4 @@
-"""The counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC11).
+"""The counter-based generator Philox4x32-10 (Salmon et al., "Parallel random numbers", SC11).
 
 A block of four 32-bit words is a pure function of a 128-bit counter and a 64-bit key. Words are held in
 uint64, so that the same code runs compiled and as plain Python.

@@ -87,7 +87,7 @@ def gaussian_profile(sigma: float, out: NDArray[np.float64]) -> None:
 
 @exact
 def gaussian_batch(sizes: NDArray[np.int64], sigmas: NDArray[np.float64], out: NDArray[np.float32]) -> None:
-    """Fill the middle ``sizes[b]`` × ``sizes[b]`` pixels of each `out[b]`, zeroed, with a Gaussian of sum 1."""
+    """Fill the middle ``sizes[b]``² pixels of each `out[b]`, zeroed, with a Gaussian of sum 1."""
     for b in range(sizes.size):
         profile = np.empty(sizes[b])
         gaussian_profile(sigmas[b], profile)

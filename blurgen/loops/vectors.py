@@ -13,7 +13,8 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+
+from blurgen.loops.jit import in_llvm
 
 LANES = 16
 GROUP = 8  # vectors whose sums are kept in registers at the same time
@@ -27,6 +28,7 @@ _INT64 = ir.IntType(64)
 
 
 def pointer_to(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Where ``array[index]`` lies."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
@@ -37,6 +39,7 @@ def _load(builder: Any, pointer: Any, vector: Any, align: int) -> Any:
 
 
 def store(builder: Any, value: Any, pointer: Any, align: int) -> None:
+    """Store a vector."""
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer())).align = align
 
 
@@ -46,12 +49,13 @@ def load_floats(context: Any, builder: Any, array_type: Any, array: Any, index: 
 
 
 def spread(builder: Any, scalar: Any, vector: Any) -> Any:
+    """The scalar in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
 
 
-@intrinsic
+@in_llvm
 def _weighted_sums(
     _typing: Any,
     buffer: Any,
@@ -143,7 +147,7 @@ def _x86_dot(builder: Any, name: str, lanes: int, pixels: Any, weights: Any) -> 
     return builder.call(function, [builder.bitcast(v, halves) for v in (pixels, weights)])
 
 
-@intrinsic
+@in_llvm
 def _pair_sums(
     _typing: Any,
     buffer: Any,
@@ -215,7 +219,7 @@ def _pair_sums(
     return signature, generate
 
 
-@intrinsic
+@in_llvm
 def _to_pairs(_typing: Any, source: Any, at: Any, step: Any, target: Any, to: Any) -> Any:
     signature = types.void(source, at, step, target, to)
 
@@ -234,7 +238,7 @@ def _to_pairs(_typing: Any, source: Any, at: Any, step: Any, target: Any, to: An
     return signature, generate
 
 
-@intrinsic
+@in_llvm
 def _copy(_typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
     signature = types.void(source, at, target, to)
 
@@ -254,7 +258,7 @@ def _copy(_typing: Any, source: Any, at: Any, target: Any, to: Any) -> Any:
     return signature, generate
 
 
-@intrinsic
+@in_llvm
 def _clipped(_typing: Any, source: Any, at: Any, add: Any, low: Any, high: Any, out: Any, to: Any) -> Any:
     signature = types.void(source, at, add, low, high, out, to)
 
@@ -284,7 +288,7 @@ def store_clipped(
         store(builder, value, target, 4)
 
 
-@intrinsic
+@in_llvm
 def _transpose(_typing: Any, source: Any, at: Any, step: Any, target: Any, to: Any, target_step: Any) -> Any:
     signature = types.void(source, at, step, target, to, target_step)
 
@@ -314,7 +318,7 @@ def _transpose(_typing: Any, source: Any, at: Any, step: Any, target: Any, to: A
     return signature, generate
 
 
-@intrinsic
+@in_llvm
 def _repeat(_typing: Any, value: Any, target: Any, to: Any) -> Any:
     signature = types.void(value, target, to)
 
@@ -376,7 +380,7 @@ def _plain_pair_sums(
             at = starts[k] + offsets[t]
             pixels = buffer[at : at + LANES].astype(np.int64)
             for total, pair in zip(totals, (int(high[t]), int(low[t])), strict=True):
-                total += (pixels & 0xFFFF) * (pair & 0xFFFF) + (pixels >> 16) * (pair >> 16)
+                total[:] += (pixels & 0xFFFF) * (pair & 0xFFFF) + (pixels >> 16) * (pair >> 16)
         rounded = totals[0] + (totals[1] >> DIGIT_BITS) + (1 << (DIGIT_BITS - 1))
         to = out_start + out_starts[k]
         out[to : to + LANES] = np.minimum(rounded >> DIGIT_BITS, 255)

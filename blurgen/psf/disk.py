@@ -46,7 +46,8 @@ def disk(radius: float) -> NDArray[np.float64]:
     out = np.ones((size, size))
     if size > 1:
         loops.disk(radius, out)
-    return out / out.sum()
+    out /= out.sum()
+    return out
 
 
 def disk_size(radius: float) -> int:

@@ -48,7 +48,8 @@ def gaussian(size: int | tuple[int, int], sigma: float) -> NDArray[np.float64]:
     loops.gaussian_profile(sigma, across)
     psf = np.multiply.outer(down, across)
     psf[psf < _EPS * psf.max()] = 0.0
-    return psf / psf.sum()
+    psf /= psf.sum()
+    return psf
 
 
 def opencv_sigma(size: int) -> float:

@@ -208,7 +208,7 @@ class Given(PsfStage):
     @property
     def psf_size(self) -> int:
         """The common size of the file's PSFs."""
-        return self._stack.shape[1]
+        return int(self._stack.shape[1])
 
     def psfs(self, params: Columns) -> NDArray[np.float32]:
         """The PSF of each number."""
