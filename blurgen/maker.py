@@ -23,6 +23,7 @@ from blurgen.sources.base import Source
 
 _CHUNK_BYTES = 2 << 20  # of the pairs that a thread takes at a time: they stay in its L2 cache
 _CHECKPOINT_SECONDS = 1.0
+_MOST_PAIRS = 10**12
 _DEFAULT_RECIPES = {
     "digits": "mnist-motion",
     "mnist": "mnist-motion",
@@ -123,6 +124,8 @@ def header_for(source: Source, recipe: Recipe, *, seed: int, count: int | None, 
         count = most
     if count < 1:
         raise InputError(f"count {count}: at least 1 pair is needed")
+    if count > _MOST_PAIRS:
+        raise InputError(f"count {count}: {_MOST_PAIRS} pairs are the most")
     if most is not None and count > most:
         raise InputError(
             f"count {count}: source '{source.name}' gives {source.length} images × {recipe.copies} copies = "

@@ -136,6 +136,7 @@ def _lay_out(path: Path, header: Header) -> None:
             else:
                 file.attrs.create(name, value, dtype=np.uint64 if name == "seed" else np.int64)
         creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_obj_track_times(False)  # no clock goes into the file
         creation.set_layout(h5py.h5d.CONTIGUOUS)
         creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -183,8 +184,6 @@ def _read_header(path: Path) -> Header:
             psf = file.get("psf")
             psf_size = psf.shape[-1] if isinstance(psf, h5py.Dataset) and psf.ndim == 3 else 0
             has_labels = "label" in file
-    except FileNotFoundError:
-        raise FileError(f"pair file '{path}': there is no such file") from None
     except OSError as error:
         raise FileError(f"pair file '{path}' cannot be read: {_reason(error)}") from None
     if raw.get("format") != FORMAT:
@@ -224,7 +223,8 @@ def _plain(value: Any) -> Any:
 
 
 def _reason(error: OSError) -> str:
-    return error.strerror or " ".join(str(error).split())
+    """Why, in the system's words; HDF5's own run over several lines and name addresses and the time."""
+    return os.strerror(error.errno) if error.errno else "it is no HDF5 file, or a damaged one"
 
 
 def partial_path(path: Path) -> Path:
@@ -274,7 +274,7 @@ class PairWriter:
         if not self.path.parent.is_dir():
             raise FileError(f"'{self.path}' cannot be written: there is no folder '{self.path.parent}'")
         try:
-            if overwrite and self._partial.exists() and self._differences():
+            if overwrite and self._partial.exists() and not self._is_ours():
                 self._partial.unlink()
             if self._partial.exists():
                 self._resume()
@@ -314,6 +314,12 @@ class PairWriter:
         self._file = os.open(self._partial, os.O_RDWR)
         self._claim(self._partial)
         self._open_rest()
+
+    def _is_ours(self) -> bool:
+        try:
+            return not self._differences()
+        except FileError:  # damaged, or no pair file at all
+            return False
 
     def _differences(self) -> str:
         """What of the partial file's header differs from ours, as one phrase."""
@@ -467,6 +473,8 @@ class PairFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        if self.path.suffix == ".partial":
+            raise FileError(f"'{self.path}' is still being made: run the command that began it again")
         self.header = _read_header(self.path)
         self._places = _places(self.path, self.header)
         self._maps: dict[str, NDArray[Any]] = {}

@@ -50,7 +50,18 @@ def assert_exact(got, image, kernel, border, outside=0.0):
     assert from_tie[wrong].max(initial=0) < 1e-3
 
 
-def engines_of(kernels, monkeypatch):
+def price_of_fourier(monkeypatch, taps):
+    """Let the Fourier engine cost as much as so many taps, whatever the image's size."""
+    monkeypatch.setattr(convolution, "_FFT_COST", math.inf)
+    monkeypatch.setattr(convolution, "_MOST_TAPS", taps)
+
+
+def choose(engine, monkeypatch):
+    """Let the PSFs of ``PSFS[engine]`` take that engine."""
+    price_of_fourier(monkeypatch, 0 if engine == "fourier" else 500)
+
+
+def engines_of(kernels, monkeypatch, size=2):
     """Which engine `convolve` chooses for each PSF."""
     names = list(inspect.signature(getattr(loops.classify, "py_func", loops.classify)).parameters)
     chosen = []
@@ -62,7 +73,7 @@ def engines_of(kernels, monkeypatch):
     real = loops.classify
     with monkeypatch.context() as patch:
         patch.setattr(loops, "classify", spy)
-        convolve(np.zeros((len(kernels), 2, 2), np.uint8), np.stack(kernels))
+        convolve(np.zeros((len(kernels), size, size), np.uint8), np.stack(kernels))
     return chosen
 
 
@@ -141,13 +152,20 @@ SHAPES = [
 
 @pytest.mark.parametrize("engine", PSFS)
 def test_each_engine_is_tested(engine, monkeypatch):
+    choose(engine, monkeypatch)
     for kernel in PSFS[engine].values():
         assert engines_of([kernel], monkeypatch) == [ENGINES[engine]]
 
 
+def test_large_dense_psfs_go_through_fourier_transforms(monkeypatch):
+    kernels = [psf.disk(11.3), psf.embedded(random_psf(21, 21), 23), psf.embedded(psf.gaussian(21, 4), 23)]
+    assert engines_of(kernels, monkeypatch, 300) == [loops.FFT, loops.FFT, loops.SEPARABLE]
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(("engine", "name"), CASES)
-def test_equals_scipy_signal(engine, name, dtype):
+def test_equals_scipy_signal(engine, name, dtype, monkeypatch):
+    choose(engine, monkeypatch)
     kernel = PSFS[engine][name]
     for number, (border, shape) in enumerate(itertools.product(BORDERS, SHAPES)):
         images = as_dtype(texture(1, *shape), dtype)
@@ -192,10 +210,13 @@ def drawn_psfs(draw, limit):
     st.tuples(st.integers(1, 70), st.integers(1, 70), st.sampled_from([1, 3])),
     st.sampled_from(BORDERS),
     st.sampled_from([np.uint8, np.float32]),
+    st.sampled_from([0, 500]),
 )
-def test_equals_scipy_signal_for_any_size(kernel, shape, border, dtype):
+def test_equals_scipy_signal_for_any_size(kernel, shape, border, dtype, price):
     images = as_dtype(texture(1, *shape), dtype)
-    (got,) = convolve(images, kernel, border)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        price_of_fourier(monkeypatch, price)
+        (got,) = convolve(images, kernel, border)
     assert_exact(got, images[0], kernel, border)
 
 
@@ -214,7 +235,8 @@ def test_equals_scipy_signal_for_large_sizes(kernel, shape, border, dtype):
 
 @pytest.mark.parametrize("engine", PSFS)
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_tall_and_wide_images_are_cut_into_strips(engine, dtype):
+def test_tall_and_wide_images_are_cut_into_strips(engine, dtype, monkeypatch):
+    choose(engine, monkeypatch)
     for shape, border in [((700, 300, 1), "mirror"), ((40, 1500, 3), "wrap"), ((37, 6001, 1), "replicate")]:
         images = as_dtype(texture(1, *shape), dtype)
         for name in ("even", "off centre"):
@@ -237,7 +259,8 @@ def scipy_wide(image, kernel, border):
 
 
 @pytest.mark.parametrize(("engine", "name"), [c for c in CASES if max(PSFS[c[0]][c[1]].shape) < 42])
-def test_equals_scipy_ndimage(engine, name):
+def test_equals_scipy_ndimage(engine, name, monkeypatch):
+    choose(engine, monkeypatch)
     kernel = PSFS[engine][name]
     images = as_dtype(texture(1, 60, 53), np.float32)
     modes = {"replicate": "nearest", "nearest": "nearest", "reflect": "reflect", "mirror": "mirror"}
@@ -247,8 +270,9 @@ def test_equals_scipy_ndimage(engine, name):
         np.testing.assert_allclose(got[0, ..., 0], expected, atol=1e-5, err_msg=border)
 
 
-def test_one_bright_point_becomes_the_psf():
-    for kinds in PSFS.values():
+def test_one_bright_point_becomes_the_psf(monkeypatch):
+    for engine, kinds in PSFS.items():
+        choose(engine, monkeypatch)
         for kernel in kinds.values():
             size = 2 * max(kernel.shape) + 1
             images = np.zeros((1, size, size), np.float32)
@@ -261,7 +285,8 @@ def test_one_bright_point_becomes_the_psf():
 
 
 @pytest.mark.parametrize(("engine", "name"), CASES)
-def test_constants_are_preserved(engine, name):
+def test_constants_are_preserved(engine, name, monkeypatch):
+    choose(engine, monkeypatch)
     kernel = PSFS[engine][name]
     for border in BORDERS:
         for value in (0, 1, 77, 254, 255):
@@ -272,7 +297,8 @@ def test_constants_are_preserved(engine, name):
 
 
 @pytest.mark.parametrize("engine", PSFS)
-def test_linear(engine):
+def test_linear(engine, monkeypatch):
+    choose(engine, monkeypatch)
     first, second = as_dtype(texture(2, 30, 31, 3), np.float32)[:, None]
     for kernel in PSFS[engine].values():
         for border in BORDERS:
@@ -282,7 +308,8 @@ def test_linear(engine):
 
 
 @pytest.mark.parametrize("engine", PSFS)
-def test_moves_with_the_image(engine):
+def test_moves_with_the_image(engine, monkeypatch):
+    choose(engine, monkeypatch)
     images = texture(1, 50, 44)
     for kernel in PSFS[engine].values():
         moved = convolve(np.roll(images, (3, -5), (1, 2)), kernel, "wrap")
@@ -311,8 +338,9 @@ def mixed_batch():
 @pytest.mark.parametrize("border", BORDERS)
 def test_a_batch_equals_its_singles_whatever_the_threads(dtype, border, monkeypatch):
     kernels = mixed_batch()
+    price_of_fourier(monkeypatch, 100)
     assert set(engines_of(kernels, monkeypatch)) == set(ENGINES.values())
-    for shape in [(21, 13, 1), (30, 41, 3)]:
+    for shape in [(21, 13, 1), (30, 41, 3), (200, 30, 1)]:
         images = as_dtype(texture(6, *shape), dtype)
         singles = np.concatenate(
             [convolve(images[n : n + 1], kernels[n], border, outside=9) for n in range(6)]
@@ -366,7 +394,8 @@ def test_inputs_are_left_alone(dtype):
 
 
 @pytest.mark.parametrize("engine", PSFS)
-def test_light_from_outside(engine):
+def test_light_from_outside(engine, monkeypatch):
+    choose(engine, monkeypatch)
     images = np.zeros((1, 11, 9), np.float32)
     for name, kernel in PSFS[engine].items():
         got = convolve(images, kernel, "constant", outside=1.0)[0]
@@ -381,14 +410,31 @@ def test_bytes_are_rounded_half_up():
     np.testing.assert_array_equal(convolve(images, psf.box((1, 2)))[0, 0], [1, 2, 3, 4, 129, 255, 255])
 
 
-def test_floats_of_any_scale():
+def test_floats_of_any_scale(monkeypatch):
     images = as_dtype(texture(1, 30, 40), np.float32)
     for engine, kinds in PSFS.items():
+        choose(engine, monkeypatch)
         for name, kernel in kinds.items():
             expected = convolve(images, kernel)
             for scale in (2.0**100, 2.0**-80, -(2.0**10)):
                 got = convolve(images * np.float32(scale), kernel) / np.float32(scale)
                 np.testing.assert_allclose(got, expected, atol=1e-5, err_msg=f"{engine} {name}")
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        psf.box(4095),
+        psf.disk(1000),
+        framed(np.ones((1, 1)), 0, 0, 15_000, 15_000),
+        np.full((1, 30_001), 1 / 30_001),
+        np.full((25_001, 1), 1 / 25_001),
+    ],
+    ids=lambda kernel: f"{kernel.shape[0]} x {kernel.shape[1]}",
+)
+def test_psfs_may_be_huge(kernel):
+    images = np.full((1, 3, 4), 9, np.uint8)
+    np.testing.assert_array_equal(convolve(images, kernel), images)
 
 
 @pytest.mark.parametrize("size", [9, 55, 115])
@@ -404,7 +450,8 @@ def test_a_faint_veil_is_not_lost(size):
 
 
 @pytest.mark.parametrize("engine", PSFS)
-def test_contrast_of_a_million(engine):
+def test_contrast_of_a_million(engine, monkeypatch):
+    choose(engine, monkeypatch)
     # after a bright stripe, running sums must not keep a trace of it
     images = np.full((1, 400, 20), 1e-3, np.float32)
     images[:, :40] = 1e3

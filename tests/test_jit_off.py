@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from strategies import BORDERS, texture
 
-from blurgen import convolve, degrade, psf
+from blurgen import convolution, convolve, degrade, psf
 from blurgen.draws import Draws
 from blurgen.loops import draws as draw_loops
 from blurgen.loops.elementary import exp, log, sincos
@@ -47,9 +47,12 @@ def results():
         for name, kernel in KERNELS.items():
             for border in BORDERS:
                 images = texture(*shape)
-                found[f"bytes {name} {border} {shape}"] = convolve(images, kernel, border, outside=40)
                 floats = (images / np.float32(255)).astype(np.float32)
-                found[f"floats {name} {border} {shape}"] = convolve(floats, kernel, border, outside=0.5)
+                with pytest.MonkeyPatch.context() as patch:
+                    # how many taps the Fourier engine costs at most
+                    patch.setattr(convolution, "_MOST_TAPS", 0 if name == "fourier" else 500)
+                    found[f"bytes {name} {border} {shape}"] = convolve(images, kernel, border, outside=40)
+                    found[f"floats {name} {border} {shape}"] = convolve(floats, kernel, border, outside=0.5)
 
     noisy = {"gaussian_noise": {"sigma": {"log_uniform": [1, 60]}}}
     shuffled = {"shuffled": [noisy, {"turn": {"quarters": {"integers": [0, 3]}}}]}

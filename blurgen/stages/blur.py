@@ -145,7 +145,16 @@ class Disk(PsfStage):
 
 @lru_cache(maxsize=8)
 def _loaded(path: str, sha256: str) -> NDArray[np.float32]:
+    if _file_sha256(path) != sha256:
+        raise InputError(f"PSF file '{path}' is not the one that the recipe was made with")
     return psf.load_psfs(path).astype(np.float32)
+
+
+def _file_sha256(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"PSF file '{path}' cannot be read: {error.strerror}") from None
 
 
 class Given(PsfStage):
@@ -174,36 +183,26 @@ class Given(PsfStage):
     def _read(cls, body: Any) -> Any:
         if not isinstance(body, dict) or not isinstance(body.get("file"), str):
             return body
-        path = Path(body["file"])
+        if "sha256" in body and "which" in body:
+            return body  # a recipe that was read before: the file is needed when it is used, not to read it
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        except OSError as error:
-            raise PydanticCustomError(
-                "file", "the PSF file cannot be read: {why}", {"why": error.strerror or str(error)}
-            ) from None
-        if body.get("sha256", digest) != digest:
-            raise PydanticCustomError("file", "the PSF file is not the one that the recipe was made with")
-        try:
-            count = len(_loaded(str(path), digest))
+            digest = _file_sha256(body["file"])
+            count = len(_loaded(body["file"], body.get("sha256", digest)))
         except InputError as error:
             raise PydanticCustomError("file", "{what}", {"what": str(error)}) from None
         which = body.get("which", {"integers": [0, count - 1]})
         return {**body, "sha256": digest, "which": which}
 
-    @model_validator(mode="after")
-    def _check(self) -> Given:
-        count = len(self._stack)
-        if self.which.bounds[1] >= count:
-            raise PydanticCustomError(
-                "which",
-                "which reaches {which}, the file holds PSFs 0 … {last}",
-                {"which": int(self.which.bounds[1]), "last": count - 1},
-            )
-        return self
+    def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """The same shape; InputError where the file is missing, changed, or has too few PSFs."""
+        count, most = len(self._stack), int(self.which.bounds[1])
+        if most >= count:
+            raise InputError(f"stage 'given': which reaches {most}, '{self.file}' holds PSFs 0 … {count - 1}")
+        return shape
 
     @property
     def _stack(self) -> NDArray[np.float32]:
-        return _loaded(str(Path(self.file)), self.sha256)
+        return _loaded(self.file, self.sha256)
 
     @property
     def psf_size(self) -> int:
