@@ -149,6 +149,9 @@ def make(
     seed: Annotated[int, typer.Option("--seed", "-s", help="Fixes everything that is drawn.")] = 0,
     threads: _Threads = None,
     psf: Annotated[bool, typer.Option("--psf", help="Store the PSF of each pair, too.")] = False,
+    compression: Annotated[
+        str | None, typer.Option(help="Compress images and PSFs: gzip, lzf or zstd; not, by default.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     data_dir: _DataDir = None,
     split: Annotated[
@@ -165,7 +168,7 @@ def make(
 ) -> None:
     """Make a file of pairs. Interrupted, the same command goes on where it stopped."""
     from blurgen.maker import make as make_file
-    from blurgen.pairs import open_pairs, partial_path
+    from blurgen.pairs import kept, open_pairs, partial_path
     from blurgen.sources import open_source
 
     given = {"split": split, "patch": patch, "stride": stride, "resize": resize, "mode": mode}
@@ -188,16 +191,17 @@ def make(
                 seed=seed,
                 threads=threads,
                 psf=psf,
+                compression=compression,
                 overwrite=overwrite,
                 progress=progress,
             )
     except KeyboardInterrupt:
         partial = partial_path(out)
-        kept, total = _kept(out) if progress.total else (0, 0)
+        done, total = kept(out) if progress.total else (0, 0)
         if not total:
             raise
         _say(
-            f"blurgen: interrupted: {kept:,} of {total:,} pairs are kept in {partial}; "
+            f"blurgen: interrupted: {done:,} of {total:,} pairs are kept in {partial}; "
             "the same command goes on from there",
             sys.stderr,
         )
@@ -442,19 +446,6 @@ def _many(count: int, noun: str) -> str:
 def _megabytes(path: Path) -> str:
     size = path.stat().st_size / 1e6
     return f"{size:,.{1 if size >= 1 else 3}f} MB"
-
-
-def _kept(out: Path) -> tuple[int, int]:
-    """How many pairs an interrupted run has left behind, and of how many; (0, 0) if nothing."""
-    from blurgen.pairs import journal_path, open_pairs, partial_path
-
-    try:
-        total = len(open_pairs(partial_path(out)))
-        # a last line without its end was cut short, and does not count
-        lines = journal_path(out).read_text().split("\n")[:-1]
-        return sum(int(stop) - int(start) for start, stop in (line.split() for line in lines)), total
-    except (BlurgenError, OSError, ValueError):
-        return 0, 0
 
 
 class _Distribution(NamedTuple):

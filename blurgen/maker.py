@@ -45,6 +45,7 @@ def make(
     seed: int = 0,
     threads: int | None = None,
     psf: bool = False,
+    compression: str | None = None,
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -73,6 +74,8 @@ def make(
         By default one for each usable processor.
     psf : bool
         Whether to store each pair's PSF.
+    compression : {"gzip", "lzf", "zstd"}, optional
+        Store images and PSFs in compressed chunks. By default they are stored as they are, to be mapped.
     overwrite : bool
         Whether to replace an existing file, and discard a partial one of other arguments.
     data_dir : path-like, optional
@@ -98,14 +101,22 @@ def make(
         else open_source(dataset, data_dir=data_dir, seed=seed, **source_options)
     )
     chosen = _recipe_for(source, recipe).with_copies(copies)
-    header = header_for(source, chosen, seed=seed, count=count, psf=psf)
+    header = header_for(source, chosen, seed=seed, count=count, psf=psf, compression=compression)
     workers = pool.checked(threads)
     with PairWriter(out, header, overwrite=overwrite) as writer:
         _fill(writer, source, header, workers, progress)
     return Path(out)
 
 
-def header_for(source: Source, recipe: Recipe, *, seed: int, count: int | None, psf: bool) -> Header:
+def header_for(
+    source: Source,
+    recipe: Recipe,
+    *,
+    seed: int,
+    count: int | None,
+    psf: bool = False,
+    compression: str | None = None,
+) -> Header:
     """The header of the file that these arguments make.
 
     Raises
@@ -141,6 +152,7 @@ def header_for(source: Source, recipe: Recipe, *, seed: int, count: int | None, 
         shape=recipe.output_shape(source.shape),
         has_labels=source.has_labels,
         psf_size=recipe.psf_size if psf else 0,
+        compression=compression or "",
     )
 
 
@@ -177,9 +189,10 @@ def _recipe_for(source: Source, recipe: Recipe | str | os.PathLike[str] | None) 
 
 
 def chunk_rows(header: Header) -> int:
-    """How many pairs a thread takes at a time."""
+    """How many pairs a thread takes at a time: whole chunks of a compressed file."""
     height, width, channels = header.shape
-    return max(1, min(4096, _CHUNK_BYTES // (2 * height * width * channels)))
+    rows = max(1, min(4096, _CHUNK_BYTES // (2 * height * width * channels)))
+    return -(-rows // header.chunk_rows) * header.chunk_rows
 
 
 def _fill(

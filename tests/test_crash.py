@@ -112,7 +112,7 @@ def test_lost_journal(interrupted, reference):
 
 
 def test_lines_in_any_order_more_than_once(interrupted, reference):
-    interrupted.with_name("a.h5.journal").write_text("18 24\n0 12\n6 18\n0 6\n24 30\n24 30\n")
+    interrupted.with_name("a.h5.journal").write_text("18 24\n0 12\n2 4\n6 18\n0 6\n24 30\n25 26\n24 30\n")
     assert resume(interrupted) == 30
     assert interrupted.read_bytes() == reference
 
@@ -237,6 +237,7 @@ def test_power_fails_at_any_instant(tmp_path, reference, monkeypatch):
         def call(*arguments, **options):
             if name == "rename" and os.fspath(arguments[0]) == str(partial):
                 assert synced[partial.stat().st_ino] == partial.read_bytes() == reference
+                assert synced[journal.stat().st_ino] == journal.read_bytes() != b""
             result = real[name](*arguments, **options)
             note()
             return result

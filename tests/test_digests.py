@@ -25,7 +25,7 @@ RECIPES = {
     "mnist-motion-len5": "95c9fff508dd2b7b41c24cabefddd2b6c189812f6c08b91d0155a617ca34dd77",
 }
 ALL_STAGES = "8a7f70e7b57fba859ea64cdc9c5ac894081ced7ebd497802ee591839e3884263"
-CONVOLUTIONS = "fa0fc59814d8ef31a866ddd92d95c9c4f046b6c4758a03c73afecd7760d728fb"
+CONVOLUTIONS = "7ebb26ec85535b16ed9f4f07e490583f4492b843f46530e1ad109b770c84df50"
 
 
 def digest_of_pairs(recipe):

@@ -474,6 +474,21 @@ def test_overwrite_discards_a_partial_file_that_is_none(tmp_path, reference):
     assert names(tmp_path) == ["a.h5"]
 
 
+def test_space_is_reserved_before_any_work(tmp_path, monkeypatch):
+    reserved = []
+    real = os.posix_fallocate
+
+    def reserve(file, start, size):
+        reserved.append((start, size, os.fstat(file).st_size))
+        real(file, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve)
+    source = Nested("forty", {}, IMAGES, LABELS)
+    source.action = lambda: reserved or pytest.fail("there was work before the space was reserved")
+    size = blurgen.make(source, tmp_path / "a.h5", RECIPE).stat().st_size
+    assert reserved == [(0, size, size)]
+
+
 # Several writers
 
 

@@ -179,7 +179,9 @@ def one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
         return f"there is no field '{where}'{did_you_mean(where, fields)}; there are {', '.join(fields)}"
     if first["type"] in ("stages", "stage"):
         return first["msg"]
-    given = "" if first["type"] == "missing" else f"{first['input']!r}: "
+    # of a whole stage its fields are not repeated
+    told = where and first["type"] != "missing"
+    given = f"{first['input']!r}: " if told else ""
     message = first["msg"]
     for prefix in ("Value error, ", "Input should be "):
         message = message.removeprefix(prefix)

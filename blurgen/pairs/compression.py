@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
+from blurgen.errors import FileError, InputError
 
 _GZIP_LEVEL = 4
 _ZSTD_LEVEL = 3
@@ -84,7 +84,25 @@ def register_filters() -> None:
     """
     try:
         import hdf5plugin
-        import zstandard
+        import zstandard  # noqa: F401 – to see that it is there
     except ImportError:
         raise InputError("compression 'zstd' needs two more packages: pip install 'blurgen[zstd]'") from None
-    assert hdf5plugin.FILTERS["zstd"] == _ZSTD_FILTER and zstandard
+    assert hdf5plugin.FILTERS["zstd"] == _ZSTD_FILTER
+
+
+_FILTERS = {1: "gzip", 32000: "lzf", _ZSTD_FILTER: "zstd"}
+
+
+def name_of_filter(dataset: Any) -> str:
+    """The compression of an h5py dataset; empty where it has none.
+
+    Raises
+    ------
+    FileError
+        If it has a filter that is none of ours.
+    """
+    creation = dataset.id.get_create_plist()
+    names = [_FILTERS.get(creation.get_filter(i)[0], "") for i in range(creation.get_nfilters())]
+    if "" in names or len(names) > 1:
+        raise FileError(f"dataset '{dataset.name}' has filters that blurgen does not use")
+    return names[0] if names else ""

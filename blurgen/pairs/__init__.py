@@ -1,0 +1,7 @@
+"""The pair file: an HDF5 file of pairs that knows how it was made."""
+
+from blurgen.pairs.format import Header
+from blurgen.pairs.reader import Pair, PairFile, open_pairs
+from blurgen.pairs.writer import PairWriter, journal_path, kept, partial_path
+
+__all__ = ["Header", "Pair", "PairFile", "PairWriter", "journal_path", "kept", "open_pairs", "partial_path"]

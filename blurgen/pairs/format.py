@@ -1,0 +1,310 @@
+"""The format of a pair file: what it says of itself, and where its bytes lie. Only this module knows HDF5.
+
+A file is laid out once: attributes, and every dataset of its final shape. Uncompressed, all datasets are
+contiguous, so that their bytes have their final places from the start. Compressed, images and PSFs are in
+chunks of `Header.chunk_rows` rows, which are stored at the end; the columns of numbers stay contiguous.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from blurgen._version import __version__
+from blurgen.errors import FileError, InputError
+from blurgen.pairs.compression import codec, name_of_filter, register_filters
+from blurgen.recipe import Recipe
+
+FORMAT = "blurgen-pairs"
+FORMAT_VERSION = 1
+_PAGE = 4096  # datasets begin on a page, so that they map cleanly
+_LONGEST_ATTRIBUTE = 60_000  # bytes; HDF5 keeps attributes below 64 KiB in the object header
+_CHUNK_BYTES = 1 << 16  # of a compressed chunk of images: one is undone to read one row
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a pair file says of itself.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        The recipe.
+    seed : int
+        The seed of all draws.
+    dataset : str
+        The source, as `blurgen.make` was given it.
+    dataset_options : dict
+        The options that open the same source again.
+    dataset_sha256 : str
+        The hash of its content.
+    count : int
+        How many pairs there are.
+    shape : tuple of int
+        (H, W, C) of the images.
+    has_labels : bool
+        Whether there is a label for each pair.
+    psf_size : int
+        Side of the PSFs that are stored; 0 where none are.
+    compression : str
+        ``gzip``, ``lzf`` or ``zstd``; empty where there is none.
+    version : str
+        The version of blurgen that made the file.
+    """
+
+    recipe: Recipe
+    seed: int
+    dataset: str
+    dataset_options: dict[str, Any]
+    dataset_sha256: str
+    count: int
+    shape: tuple[int, int, int]
+    has_labels: bool
+    psf_size: int = 0
+    compression: str = ""
+    version: str = __version__
+
+    def attributes(self) -> dict[str, str | int]:
+        """The attributes of the file's root."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "blurgen_version": self.version,
+            "recipe": self.recipe.to_json(),
+            "recipe_name": self.recipe.name,
+            "seed": self.seed,
+            "dataset": self.dataset,
+            "dataset_options": json.dumps(self.dataset_options, sort_keys=True, ensure_ascii=False),
+            "dataset_sha256": self.dataset_sha256,
+            "count": self.count,
+            "copies": self.recipe.copies,
+        }
+
+    def columns(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+        """Every dataset: its dtype and the shape of a row."""
+        columns: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+            "sharp": (np.dtype("u1"), self.shape),
+            "blurred": (np.dtype("u1"), self.shape),
+        }
+        empty = self.recipe.sample(self.recipe.draws(0, np.empty(0, np.int64)))
+        for name, values in empty.items():
+            columns[f"params/{name}"] = (values.dtype.newbyteorder("<"), ())
+        columns["source_index"] = (np.dtype("<i8"), ())
+        if self.has_labels:
+            columns["label"] = (np.dtype("<i8"), ())
+        if self.psf_size:
+            columns["psf"] = (np.dtype("<f4"), (self.psf_size, self.psf_size))
+        return columns
+
+    @property
+    def chunk_rows(self) -> int:
+        """How many rows a compressed chunk holds; 1 where nothing is compressed."""
+        if not self.compression:
+            return 1
+        return max(1, min(self.count, _CHUNK_BYTES // int(np.prod(self.shape))))
+
+    @property
+    def in_chunks(self) -> list[str]:
+        """The datasets that are stored in compressed chunks."""
+        return [name for name in ("sharp", "blurred", "psf") if self.compression and name in self.columns()]
+
+
+class Place(NamedTuple):
+    """Where a dataset's bytes lie; in compressed chunks, without an offset of its own, at −1."""
+
+    dtype: np.dtype[Any]
+    row_shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
+
+
+def lay_out(path: Path, header: Header) -> None:
+    """Create the file with all its datasets and none of their content."""
+    import h5py
+
+    with h5py.File(path, "w", alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
+        for name, value in header.attributes().items():
+            if isinstance(value, str):
+                data = value.encode()
+                if len(data) > _LONGEST_ATTRIBUTE:
+                    raise InputError(
+                        f"{name} takes {len(data)} bytes; {_LONGEST_ATTRIBUTE} fit into the file"
+                    )
+                file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
+            else:
+                file.attrs.create(name, value, dtype=np.uint64 if name == "seed" else np.int64)
+        file.create_group("params")
+        for name, (dtype, row_shape) in header.columns().items():
+            shape = (header.count, *row_shape)
+            if name in header.in_chunks:
+                used = codec(header.compression)
+                file.create_dataset(
+                    name,
+                    shape,
+                    dtype,
+                    chunks=(header.chunk_rows, *row_shape),
+                    compression=used.filter_id,
+                    compression_opts=used.options,
+                    track_times=False,
+                )
+                continue
+            creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            creation.set_obj_track_times(False)  # no clock goes into the file
+            creation.set_layout(h5py.h5d.CONTIGUOUS)
+            creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+            creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+            space = h5py.h5s.create_simple(shape)
+            h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
+
+
+def read_places(path: Path, header: Header) -> dict[str, Place]:
+    """Where each dataset lies, after a check that the file is laid out as its header says."""
+    import h5py
+
+    size = path.stat().st_size
+    places = {}
+    with h5py.File(path, "r", locking=False) as file:
+        for name, (dtype, row_shape) in header.columns().items():
+            dataset = file.get(name)
+            if not isinstance(dataset, h5py.Dataset):
+                raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
+            if dataset.shape != (header.count, *row_shape) or dataset.dtype != dtype:
+                raise FileError(
+                    f"pair file '{path}': dataset '{name}' is {dataset.dtype} {dataset.shape}, "
+                    f"{dtype} {(header.count, *row_shape)} is expected"
+                )
+            offset = dataset.id.get_offset()
+            place = Place(dtype, row_shape, -1 if offset is None else offset)
+            if offset is not None and offset + header.count * place.row_bytes > size:
+                raise FileError(
+                    f"pair file '{path}' is truncated: dataset '{name}' ends beyond its {size} bytes"
+                )
+            places[name] = place
+    return places
+
+
+def read_header(path: Path) -> Header:
+    """What a pair file says of itself.
+
+    Raises
+    ------
+    FileError
+        If it is missing, damaged, no pair file, or of a newer format.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            raw = {name: _plain(value) for name, value in file.attrs.items()}
+            sharp = file.get("sharp")
+            shape: tuple[int, ...] = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
+            psf = file.get("psf")
+            psf_size = psf.shape[-1] if isinstance(psf, h5py.Dataset) and psf.ndim == 3 else 0
+            has_labels = "label" in file
+            compression = name_of_filter(sharp) if isinstance(sharp, h5py.Dataset) else ""
+    except OSError as error:
+        raise FileError(f"pair file '{path}' cannot be read: {reason(error)}") from None
+    if raw.get("format") != FORMAT:
+        raise FileError(f"'{path}' is an HDF5 file but no pair file of blurgen's")
+    version = raw.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise FileError(
+            f"pair file '{path}' has format version {version}; this blurgen ({__version__}) reads up to "
+            f"{FORMAT_VERSION}: a newer one is needed"
+        )
+    try:
+        recipe = Recipe.from_dict(json.loads(raw["recipe"]), f"of {path}")
+        if len(shape) != 3:
+            raise FileError(f"pair file '{path}' lacks the dataset 'sharp' of shape (N, H, W, C)")
+        return Header(
+            recipe=recipe,
+            seed=raw["seed"],
+            dataset=raw["dataset"],
+            dataset_options=json.loads(raw["dataset_options"]),
+            dataset_sha256=raw["dataset_sha256"],
+            count=raw["count"],
+            shape=(shape[0], shape[1], shape[2]),
+            has_labels=has_labels,
+            psf_size=psf_size,
+            compression=compression,
+            version=raw["blurgen_version"],
+        )
+    except KeyError as error:
+        raise FileError(f"pair file '{path}' lacks the attribute {error}") from None
+    except json.JSONDecodeError as error:
+        raise FileError(f"pair file '{path}': an attribute is damaged: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def reason(error: OSError) -> str:
+    """Why, in the system's words; HDF5's own run over several lines and name addresses and the time."""
+    return os.strerror(error.errno) if error.errno else "it is no HDF5 file, or a damaged one"
+
+
+def store_chunks(path: Path, chunks: Iterable[tuple[str, int, bytes]]) -> None:
+    """Store compressed chunks, each with its dataset's name and its first row, in a file that is laid out."""
+    import h5py
+
+    with h5py.File(path, "r+", locking=False) as file:
+        for name, row, data in chunks:
+            dataset = file[name]
+            dataset.id.write_direct_chunk((row, *(0 for _ in dataset.shape[1:])), data)
+
+
+class CompressedColumn:
+    """A dataset in compressed chunks, indexed like an array; each process has a handle of its own.
+
+    Attributes
+    ----------
+    dtype, shape
+        As of an array.
+    """
+
+    def __init__(self, path: Path, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        self.dtype, self.shape = dtype, shape
+        self._path, self._name = path, name
+        self._owner, self._dataset = -1, None
+
+    def _open(self) -> Any:
+        # a handle does not survive a fork
+        if self._owner != os.getpid():
+            import h5py
+
+            self._dataset = h5py.File(self._path, "r", locking=False)[self._name]
+            if name_of_filter(self._dataset) == "zstd":
+                register_filters()
+            self._owner = os.getpid()
+        return self._dataset
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, np.ndarray) and key.dtype != bool:
+            # HDF5 wants rising indices, each once
+            rows, inverse = np.unique(np.where(key < 0, key + len(self), key), return_inverse=True)
+            return self._open()[rows][inverse]
+        if isinstance(key, slice) and key.step is not None and key.step < 0:
+            return self[np.arange(*key.indices(len(self)))]
+        return self._open()[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.asarray(self._open()[...], dtype)
+
+    def __reduce__(self) -> Any:
+        return CompressedColumn, (self._path, self._name, self.dtype, self.shape)

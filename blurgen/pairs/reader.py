@@ -1,0 +1,149 @@
+"""Reading pair files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from blurgen.degradation import Pairs
+from blurgen.errors import FileError
+from blurgen.pairs.format import CompressedColumn, read_header, read_places
+from blurgen.recipe import Recipe
+
+
+class Pair(NamedTuple):
+    """One pair: images (H, W, C) and the drawn parameters."""
+
+    sharp: NDArray[np.uint8]
+    blurred: NDArray[np.uint8]
+    params: dict[str, float | int]
+
+
+class PairFile:
+    """A pair file, open for reading: a memory map of its datasets.
+
+    Opens lazily in each process and pickles as its path, so that workers of any kind can share it. Of a
+    compressed file the images are no memory map, but take the same indices and slices.
+
+    Attributes
+    ----------
+    header : Header
+        What the file says of itself; ``recipe`` and ``seed`` are at hand directly too.
+    sharp, blurred : ndarray
+        uint8, shape (N, H, W, C), mapped.
+    params : dict
+        Name → mapped column of shape (N,).
+    source_index : ndarray
+        int64, shape (N,): the image of the source that each pair was made from.
+    label : ndarray or None
+        int64, shape (N,), where the source has labels.
+    psf : ndarray or None
+        float32, shape (N, k, k), where PSFs were asked for.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if self.path.suffix == ".partial":
+            raise FileError(f"'{self.path}' is still being made: run the command that began it again")
+        self.header = read_header(self.path)
+        self._places = read_places(self.path, self.header)
+        self._maps: dict[str, Any] = {}
+
+    def _column(self, name: str) -> Any:
+        if name not in self._maps:
+            place = self._places[name]
+            shape = (self.header.count, *place.row_shape)
+            if place.offset < 0:
+                self._maps[name] = CompressedColumn(self.path, name, place.dtype, shape)
+            else:
+                self._maps[name] = np.memmap(self.path, place.dtype, "r", place.offset, shape)
+        return self._maps[name]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.header.recipe
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return self.header.seed
+
+    @property
+    def sharp(self) -> NDArray[np.uint8]:
+        """The sharp images."""
+        images: NDArray[np.uint8] = self._column("sharp")
+        return images
+
+    @property
+    def blurred(self) -> NDArray[np.uint8]:
+        """The blurred images."""
+        images: NDArray[np.uint8] = self._column("blurred")
+        return images
+
+    @property
+    def params(self) -> dict[str, NDArray[Any]]:
+        """The drawn parameters."""
+        names = [name for name in self._places if name.startswith("params/")]
+        return {name.removeprefix("params/"): self._column(name) for name in names}
+
+    @property
+    def source_index(self) -> NDArray[np.int64]:
+        """Which image of the source each pair was made from."""
+        index: NDArray[np.int64] = self._column("source_index")
+        return index
+
+    @property
+    def label(self) -> NDArray[np.int64] | None:
+        """The labels."""
+        return self._column("label") if self.header.has_labels else None
+
+    @property
+    def psf(self) -> NDArray[np.float32] | None:
+        """The PSFs."""
+        return self._column("psf") if self.header.psf_size else None
+
+    def __len__(self) -> int:
+        return self.header.count
+
+    @overload
+    def __getitem__(self, key: int) -> Pair: ...
+    @overload
+    def __getitem__(self, key: slice | NDArray[np.integer[Any]]) -> Pairs: ...
+    def __getitem__(self, key: int | slice | NDArray[np.integer[Any]]) -> Pair | Pairs:
+        columns = self.params
+        if isinstance(key, int | np.integer):
+            if not -len(self) <= key < len(self):
+                raise IndexError(f"pair {key} of {len(self)}")
+            params = {name: column[key].item() for name, column in columns.items()}
+            return Pair(self.sharp[key], self.blurred[key], params)
+        params_of = {name: np.asarray(column[key]) for name, column in columns.items()}
+        return Pairs(self.sharp[key], self.blurred[key], params_of)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self[i] for i in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}}
+
+    def __repr__(self) -> str:
+        height, width, channels = self.header.shape
+        return (
+            f"PairFile('{self.path}', {len(self)} pairs of {height}×{width}×{channels}, {self.recipe.name!r})"
+        )
+
+
+def open_pairs(path: str | os.PathLike[str]) -> PairFile:
+    """Open a pair file for reading.
+
+    Raises
+    ------
+    FileError
+        If it is missing, damaged, no pair file, or of a newer format.
+    """
+    return PairFile(path)
