@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from blurgen import threads as pool
+from blurgen.checks import checked_whole
 from blurgen.convolution import checked_images
-from blurgen.errors import InputError
+from blurgen.draws import MAX_SEED
 from blurgen.recipe import Recipe, load_recipe
 from blurgen.stages.base import ImagePair
 
@@ -82,8 +83,8 @@ def degrade(
     """
     batch = checked_images(images, (np.uint8,))
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
-    if start < 0 or start + len(batch) > 2**63:
-        raise InputError(f"start {start}: 0 … 2⁶³ − 1 is allowed")
+    seed = checked_whole("seed", seed, 0, MAX_SEED)
+    start = checked_whole("start", start, 0, 2**63 - 1 - len(batch))
     height, width, channels = batch.shape[1:]
     chosen.output_shape((height, width, channels))
     index = np.arange(start, start + len(batch), dtype=np.int64)
@@ -92,7 +93,10 @@ def degrade(
         return degrade_checked(batch[rows], chosen, seed, index[rows])
 
     done = pool.run(part, pool.shares(len(batch), pool.checked(threads)), pool.checked(threads))
-    return done[0] if len(done) == 1 else _joined(done)
+    pairs = done[0] if len(done) == 1 else _joined(done)
+    if pairs.blurred is pairs.sharp:  # no stage told them apart; the caller may
+        pairs = replace(pairs, blurred=pairs.sharp.copy())
+    return pairs
 
 
 def degrade_checked(images: NDArray[np.uint8], recipe: Recipe, seed: int, index: NDArray[np.int64]) -> Pairs:

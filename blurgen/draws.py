@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen.checks import checked_whole
 from blurgen.errors import InputError
 from blurgen.loops import draws as loops
 
@@ -56,8 +57,7 @@ class Draws:
     stream: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed <= MAX_SEED:
-            raise InputError(f"seed {self.seed} is outside 0 … {MAX_SEED}")
+        checked_whole("seed", self.seed, 0, MAX_SEED)
 
     def __len__(self) -> int:
         return self.index.size

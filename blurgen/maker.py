@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen import threads as pool
+from blurgen.checks import checked_whole
 from blurgen.degradation import degrade_checked
+from blurgen.draws import MAX_SEED
 from blurgen.errors import InputError
 from blurgen.pairs import Header, PairWriter
 from blurgen.recipe import Recipe, load_recipe
@@ -95,11 +98,14 @@ def make(
     BlurgenError
         One of its children, with one sentence that says what is wrong with which argument.
     """
-    source = (
-        dataset
-        if isinstance(dataset, Source)
-        else open_source(dataset, data_dir=data_dir, seed=seed, **source_options)
-    )
+    seed = checked_whole("seed", seed, 0, MAX_SEED)
+    if not isinstance(dataset, Source):
+        source = open_source(dataset, data_dir=data_dir, seed=seed, **source_options)
+    elif source_options:
+        unused = ", ".join(source_options)
+        raise InputError(f"an open source takes no options; these were given: {unused}")
+    else:
+        source = dataset
     chosen = _recipe_for(source, recipe).with_copies(copies)
     header = header_for(source, chosen, seed=seed, count=count, psf=psf, compression=compression)
     workers = pool.checked(threads)
@@ -133,20 +139,19 @@ def header_for(
     if count is None:
         assert most is not None
         count = most
-    if count < 1:
-        raise InputError(f"count {count}: at least 1 pair is needed")
-    if count > _MOST_PAIRS:
-        raise InputError(f"count {count}: {_MOST_PAIRS} pairs are the most")
+    count = checked_whole("count", count, 1, _MOST_PAIRS)
     if most is not None and count > most:
         raise InputError(
             f"count {count}: source '{source.name}' gives {source.length} images × {recipe.copies} copies = "
             f"{most} pairs; ask for fewer, or for more copies (--copies)"
         )
+    if psf:
+        recipe.psfs(recipe.sample(recipe.draws(0, np.empty(0, np.int64))), 0)  # refuses where there is none
     return Header(
         recipe=recipe,
         seed=seed,
         dataset=source.name,
-        dataset_options=source.options,
+        dataset_options=json.loads(json.dumps(source.options)),  # as they will be read back
         dataset_sha256=source.sha256,
         count=count,
         shape=recipe.output_shape(source.shape),
@@ -191,7 +196,8 @@ def _recipe_for(source: Source, recipe: Recipe | str | os.PathLike[str] | None) 
 def chunk_rows(header: Header) -> int:
     """How many pairs a thread takes at a time: whole chunks of a compressed file."""
     height, width, channels = header.shape
-    rows = max(1, min(4096, _CHUNK_BYTES // (2 * height * width * channels)))
+    pair = 2 * height * width * channels + 4 * header.psf_size**2
+    rows = max(1, min(4096, _CHUNK_BYTES // pair))
     return -(-rows // header.chunk_rows) * header.chunk_rows
 
 

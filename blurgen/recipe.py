@@ -26,7 +26,7 @@ from blurgen.stages.base import (
     one_sentence,
     sample_all,
 )
-from blurgen.stages.combinators import Stages, composed_psfs, composed_size
+from blurgen.stages.combinators import Stages, composed_psfs, composed_size, move_after_blur
 
 
 class Recipe(BaseModel):
@@ -174,13 +174,9 @@ class Recipe(BaseModel):
         InputError
             If a stage moves pixels after a blur, so that no one PSF of the sharp image describes it.
         """
-        blurred = False
-        for stage in self.stages:
-            if blurred and stage.changes_sharp:
-                raise InputError(
-                    f"recipe '{self.name}': '{stage.kind}' follows a blur, so there is no one PSF"
-                )
-            blurred = blurred or stage.psf_size > 1
+        mover, _ = move_after_blur(self.stages)
+        if mover:
+            raise InputError(f"recipe '{self.name}': '{mover}' follows a blur, so there is no one PSF")
         return composed_psfs(self.stages, params, count)
 
 

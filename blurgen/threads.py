@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
 
-from blurgen.errors import InputError
+from blurgen.checks import checked_whole
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_MOST = 4096
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 # threads do not survive a fork: the child starts without pools
@@ -31,13 +33,11 @@ def checked(threads: int | None) -> int:
     Raises
     ------
     InputError
-        If `threads` is below 1.
+        If `threads` is no whole number from 1 to 4096.
     """
     if threads is None:
         return usable_cpus()
-    if threads < 1:
-        raise InputError(f"threads {threads}: at least 1 is needed")
-    return threads
+    return checked_whole("threads", threads, 1, _MOST)
 
 
 def run(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:

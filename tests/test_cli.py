@@ -144,7 +144,7 @@ def test_wrong_usage_exits_with_2(run, arguments):
         (["make", "--dataset", "digits", "--out", "a.h5", "--patch", "8"], "digits: no option 'patch'"),
         (["make", "-d", "digits", "-o", "none/a.h5", "-n", "1"], "there is no folder 'none'"),
         (["make", "-d", "digits", "-o", "a.h5", "-n", "1", "-r", "motoin"], "there is no recipe 'motoin'"),
-        (["make", "-d", "digits", "-o", "a.h5", "-n", "0"], "count 0: at least 1 pair is needed"),
+        (["make", "-d", "digits", "-o", "a.h5", "-n", "0"], "count 0: a whole number from 1"),
         (["make", "-d", "digits", "-o", "a.h5", "-n", "1", "--threads", "0"], "threads 0"),
         (["make", "-d", "digits", "-o", "a.h5", "-n", "1", "--seed=-1"], "seed -1"),
         (["info", "none.h5"], "there is no such file"),

@@ -22,7 +22,12 @@ def undone(name: str, data: np.ndarray, path) -> np.ndarray:
     used = codec(name)
     with h5py.File(path, "w") as file:
         dataset = file.create_dataset(
-            "a", data.shape, "u1", chunks=data.shape, compression=used.filter_id, compression_opts=used.options
+            "a",
+            data.shape,
+            "u1",
+            chunks=data.shape,
+            compression=used.filter_id,
+            compression_opts=used.options,
         )
         dataset.id.write_direct_chunk((0,), used.compress(data))
     with h5py.File(path, "r") as file:

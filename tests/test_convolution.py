@@ -410,6 +410,29 @@ def test_bytes_are_rounded_half_up():
     np.testing.assert_array_equal(convolve(images, psf.box((1, 2)))[0, 0], [1, 2, 3, 4, 129, 255, 255])
 
 
+BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+
+
+@pytest.mark.parametrize(
+    ("engine", "kernel"),
+    [
+        ("taps", psf.box(4)),
+        ("taps", np.array([[1, 0, 2], [3, 5, 4], [0, 1, 0]]) / 16),
+        ("box", psf.box(8)),
+        ("box", psf.box((4, 32))),
+        ("separable", BINOMIAL),
+    ],
+    ids=str,
+)
+def test_ties_of_bytes_are_rounded_up(engine, kernel, monkeypatch):
+    # weights without rounding: every result is known exactly
+    assert engines_of([kernel], monkeypatch) == [ENGINES[engine]]
+    images = texture(1, 90, 80)
+    exact = slow_convolve(images[0], kernel, "reflect")
+    assert (exact % 1 == 0.5).any()
+    np.testing.assert_array_equal(convolve(images, kernel, "reflect")[0], np.floor(exact + 0.5))
+
+
 def test_floats_of_any_scale(monkeypatch):
     images = as_dtype(texture(1, 30, 40), np.float32)
     for engine, kinds in PSFS.items():

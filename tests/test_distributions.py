@@ -128,6 +128,31 @@ def test_bounds_hold_for_any_random_number(written, u):
     assert law.bounds[0] <= values.min() <= values.max() <= law.bounds[1]
 
 
+def drawn_at(written, *uniforms):
+    """The values of a law where the uniform numbers are these."""
+
+    class Fixed(Draws):
+        def uniform(self, parameter):
+            return np.array(uniforms)
+
+    return parse(written).sample(Fixed(0, np.arange(len(uniforms))), 0).tolist()
+
+
+def test_shares_begin_at_their_edges():
+    below = math.nextafter(0.25, 0)
+    weighted = {"choice": [5, 7, 9], "weights": [1, 2, 1]}
+    assert drawn_at(weighted, 0.0, below, 0.25, 0.75, 1 - 2.0**-53) == [5, 5, 7, 9, 9]
+    assert drawn_at({"choice": [5, 7, 9, 11]}, 0.0, below, 0.25, 0.75, 1 - 2.0**-53) == [5, 5, 7, 11, 11]
+    assert drawn_at({"integers": [5, 8]}, 0.0, below, 0.25, 0.75, 1 - 2.0**-53) == [5, 5, 6, 8, 8]
+
+
+def test_log_uniform_ends_where_it_says():
+    for high in np.linspace(1.1, 900, 400).tolist():
+        first, last = drawn_at({"log_uniform": [0.7, high]}, 0.0, 1 - 2.0**-53)
+        assert first == 0.7
+        assert high * (1 - 1e-14) < last <= high
+
+
 @given(real_distributions(-9, 9), st.integers(1, 7), st.integers(0, 1000))
 def test_batches_equal_singles(written, copies, start):
     law = parse(written)

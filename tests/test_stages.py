@@ -15,6 +15,7 @@ from blurgen import Recipe, convolve, degrade, psf
 from blurgen.errors import InputError, RecipeError
 from blurgen.loops.noise import normal
 from blurgen.loops.philox import draw_block
+from blurgen.stages import blur
 from blurgen.stages.base import ImagePair
 from blurgen.stages.combinators import permutation
 
@@ -124,15 +125,29 @@ def test_given(psf_file):
 
 
 def test_given_refuses(psf_file):
-    chosen = recipe({"given": {"file": str(psf_file)}})
     with pytest.raises(RecipeError, match=r"which reaches 3, the file holds PSFs 0 … 2$"):
         recipe({"given": {"file": str(psf_file), "which": {"integers": [0, 3]}}})
-    np.savez(psf_file, k=np.ones((3, 3)))
-    with pytest.raises(RecipeError, match=r"the PSF file is not the one that the recipe was made with$"):
-        Recipe.from_dict(chosen.to_dict())
     np.savez(psf_file, k=-np.ones((3, 3)))
     with pytest.raises(RecipeError, match=r"^recipe 'r', stage 0 \(given\): .*holds negative values$"):
         recipe({"given": {"file": str(psf_file)}})
+
+
+def test_given_refuses_a_file_that_changed(psf_file):
+    chosen = recipe({"given": {"file": str(psf_file)}})
+    np.savez(psf_file, k=np.ones((3, 3)))
+    blur._loaded.cache_clear()  # as in another process
+    with pytest.raises((RecipeError, InputError), match=r"is not the one that the recipe was made with$"):
+        degrade(IMAGES, Recipe.from_dict(chosen.to_dict()))
+    psf_file.unlink()
+    with pytest.raises((RecipeError, InputError), match=r"cannot be read: No such file or directory$"):
+        degrade(IMAGES, Recipe.from_dict(chosen.to_dict()))
+
+
+def test_given_refuses_numbers_beyond_the_file_in_a_recipe_read_before(psf_file):
+    written = recipe({"given": {"file": str(psf_file)}}).to_dict()
+    written["stages"][0]["given"]["which"] = 3
+    with pytest.raises((RecipeError, InputError), match="which reaches 3"):
+        degrade(IMAGES, Recipe.from_dict(written))
 
 
 def noisy(sigma, level=128, count=30, seed=1, shape=(64, 64, 1)):

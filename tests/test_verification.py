@@ -163,7 +163,7 @@ def test_folders_open_with_their_options(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"sample": 0}, "sample 0: at least 1"), ({"threads": 0}, "threads 0: at least 1")],
+    [({"sample": 0}, "sample 0: at least 1"), ({"threads": 0}, "threads 0: a whole number from 1")],
 )
 def test_refuses(made, arguments, message):
     with pytest.raises(InputError, match=message):

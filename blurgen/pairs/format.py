@@ -7,9 +7,11 @@ chunks of `Header.chunk_rows` rows, which are stored at the end; the columns of 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blurgen._version import __version__
-from blurgen.errors import FileError, InputError
+from blurgen.errors import BlurgenError, FileError, InputError
 from blurgen.pairs.compression import codec, name_of_filter, register_filters
 from blurgen.recipe import Recipe
 
@@ -25,6 +27,17 @@ FORMAT = "blurgen-pairs"
 FORMAT_VERSION = 1
 _PAGE = 4096  # datasets begin on a page, so that they map cleanly
 _LONGEST_ATTRIBUTE = 60_000  # bytes; HDF5 keeps attributes below 64 KiB in the object header
+_ATTRIBUTES: dict[str, type] = {
+    "blurgen_version": str,
+    "recipe": str,
+    "recipe_name": str,
+    "seed": int,
+    "dataset": str,
+    "dataset_options": str,
+    "dataset_sha256": str,
+    "count": int,
+    "copies": int,
+}
 _CHUNK_BYTES = 1 << 16  # of a compressed chunk of images: one is undone to read one row
 
 
@@ -128,14 +141,31 @@ class Place(NamedTuple):
         return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
 
 
+@contextmanager
+def _opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
+    """An open HDF5 file; whatever HDF5 says of it becomes a FileError of one sentence."""
+    import h5py
+
+    try:
+        with h5py.File(path, mode, **options) as file:
+            yield file
+    except BlurgenError:
+        raise
+    except OSError as error:
+        raise FileError(f"pair file '{path}' cannot be {doing}: {reason(error)}") from None
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError):
+        # which of them, HDF5 and h5py leave to chance
+        raise FileError(f"pair file '{path}' cannot be {doing}: HDF5 finds it damaged") from None
+
+
 def lay_out(path: Path, header: Header) -> None:
     """Create the file with all its datasets and none of their content."""
     import h5py
 
-    with h5py.File(path, "w", alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
+    with _opened(path, "w", "written", alignment_threshold=1, alignment_interval=_PAGE) as file:
         for name, value in header.attributes().items():
             if isinstance(value, str):
-                data = value.encode()
+                data = value.encode("utf-8", "surrogateescape")  # a path may be no UTF-8
                 if len(data) > _LONGEST_ATTRIBUTE:
                     raise InputError(
                         f"{name} takes {len(data)} bytes; {_LONGEST_ATTRIBUTE} fit into the file"
@@ -171,9 +201,9 @@ def read_places(path: Path, header: Header) -> dict[str, Place]:
     """Where each dataset lies, after a check that the file is laid out as its header says."""
     import h5py
 
-    size = path.stat().st_size
     places = {}
-    with h5py.File(path, "r", locking=False) as file:
+    with _opened(path, "r", "read", locking=False) as file:
+        size = path.stat().st_size
         for name, (dtype, row_shape) in header.columns().items():
             dataset = file.get(name)
             if not isinstance(dataset, h5py.Dataset):
@@ -203,34 +233,41 @@ def read_header(path: Path) -> Header:
     """
     import h5py
 
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            raw = {name: _plain(value) for name, value in file.attrs.items()}
-            sharp = file.get("sharp")
-            shape: tuple[int, ...] = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
-            psf = file.get("psf")
-            psf_size = psf.shape[-1] if isinstance(psf, h5py.Dataset) and psf.ndim == 3 else 0
-            has_labels = "label" in file
-            compression = name_of_filter(sharp) if isinstance(sharp, h5py.Dataset) else ""
-    except OSError as error:
-        raise FileError(f"pair file '{path}' cannot be read: {reason(error)}") from None
+    with _opened(path, "r", "read", locking=False) as file:
+        raw = {name: _plain(value) for name, value in file.attrs.items()}
+        sharp = file.get("sharp")
+        shape: tuple[int, ...] = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
+        psf = file.get("psf")
+        psf_size = psf.shape[-1] if isinstance(psf, h5py.Dataset) and psf.ndim == 3 else 0
+        has_labels = "label" in file
+        compression = name_of_filter(sharp) if isinstance(sharp, h5py.Dataset) else ""
     if raw.get("format") != FORMAT:
         raise FileError(f"'{path}' is an HDF5 file but no pair file of blurgen's")
     version = raw.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if not isinstance(version, int) or version < 1:
+        raise FileError(f"pair file '{path}': its format version is damaged: {version!r}")
+    if version > FORMAT_VERSION:
         raise FileError(
             f"pair file '{path}' has format version {version}; this blurgen ({__version__}) reads up to "
             f"{FORMAT_VERSION}: a newer one is needed"
         )
+    for name, kind in _ATTRIBUTES.items():
+        if name not in raw:
+            raise FileError(f"pair file '{path}' lacks the attribute '{name}'")
+        if not isinstance(raw[name], kind) or (kind is int and raw[name] < 0):
+            raise FileError(f"pair file '{path}': the attribute '{name}' is damaged: {str(raw[name])[:40]!r}")
     try:
         recipe = Recipe.from_dict(json.loads(raw["recipe"]), f"of {path}")
         if len(shape) != 3:
             raise FileError(f"pair file '{path}' lacks the dataset 'sharp' of shape (N, H, W, C)")
+        options = json.loads(raw["dataset_options"])
+        if not isinstance(options, dict):
+            raise FileError(f"pair file '{path}': the attribute 'dataset_options' is damaged: {options!r}")
         return Header(
             recipe=recipe,
             seed=raw["seed"],
             dataset=raw["dataset"],
-            dataset_options=json.loads(raw["dataset_options"]),
+            dataset_options=options,
             dataset_sha256=raw["dataset_sha256"],
             count=raw["count"],
             shape=(shape[0], shape[1], shape[2]),
@@ -239,28 +276,26 @@ def read_header(path: Path) -> Header:
             compression=compression,
             version=raw["blurgen_version"],
         )
-    except KeyError as error:
-        raise FileError(f"pair file '{path}' lacks the attribute {error}") from None
     except json.JSONDecodeError as error:
         raise FileError(f"pair file '{path}': an attribute is damaged: {error}") from None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return value.decode("utf-8", "surrogateescape")
     return value.item() if isinstance(value, np.generic) else value
 
 
 def reason(error: OSError) -> str:
     """Why, in the system's words; HDF5's own run over several lines and name addresses and the time."""
+    if error.errno == errno.ENOENT:
+        return "there is no such file"
     return os.strerror(error.errno) if error.errno else "it is no HDF5 file, or a damaged one"
 
 
 def store_chunks(path: Path, chunks: Iterable[tuple[str, int, bytes]]) -> None:
     """Store compressed chunks, each with its dataset's name and its first row, in a file that is laid out."""
-    import h5py
-
-    with h5py.File(path, "r+", locking=False) as file:
+    with _opened(path, "r+", "written", locking=False) as file:
         for name, row, data in chunks:
             dataset = file[name]
             dataset.id.write_direct_chunk((row, *(0 for _ in dataset.shape[1:])), data)

@@ -42,12 +42,12 @@ class Journal:
 
     def __init__(self, path: Path, count: int, numbers: int) -> None:
         self.count = count
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        text = path.read_bytes()
+        text = path.read_bytes() if path.exists() else b""
         whole = text.rfind(b"\n") + 1
+        self.lines = [_parsed(line, count, numbers, path) for line in text[:whole].splitlines()]
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         # the next line must not be glued to a torn one
         os.ftruncate(self._file, whole)
-        self.lines = [_parsed(line, count, numbers, path) for line in text[:whole].splitlines()]
 
     def add(self, lines: list[tuple[int, ...]]) -> None:
         """Append lines and bring them to the disk."""

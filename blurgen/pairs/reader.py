@@ -27,6 +27,7 @@ class Pair(NamedTuple):
 class PairFile:
     """A pair file, open for reading: a memory map of its datasets.
 
+    ``pairs[i]`` is a `Pair`, ``pairs[a:b]`` or ``pairs[indices]`` are `Pairs`: copies of the file's content.
     Opens lazily in each process and pickles as its path, so that workers of any kind can share it. Of a
     compressed file the images are no memory map, but take the same indices and slices.
 
@@ -47,7 +48,7 @@ class PairFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # workers may have another folder
         if self.path.suffix == ".partial":
             raise FileError(f"'{self.path}' is still being made: run the command that began it again")
         self.header = read_header(self.path)
@@ -121,9 +122,9 @@ class PairFile:
             if not -len(self) <= key < len(self):
                 raise IndexError(f"pair {key} of {len(self)}")
             params = {name: column[key].item() for name, column in columns.items()}
-            return Pair(self.sharp[key], self.blurred[key], params)
-        params_of = {name: np.asarray(column[key]) for name, column in columns.items()}
-        return Pairs(self.sharp[key], self.blurred[key], params_of)
+            return Pair(np.array(self.sharp[key]), np.array(self.blurred[key]), params)
+        params_of = {name: np.array(column[key]) for name, column in columns.items()}
+        return Pairs(np.array(self.sharp[key]), np.array(self.blurred[key]), params_of)
 
     def __iter__(self) -> Iterator[Pair]:
         return (self[i] for i in range(len(self)))

@@ -11,7 +11,9 @@ the journal notes where; in the end they are put, in order, into a copy of the p
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import glob
 import os
 import shutil
 import threading
@@ -84,17 +86,12 @@ class PairWriter:
         self.path = Path(path)
         self.header = header
         self._partial = partial_path(self.path)
+        self._overwrite = overwrite
         self._lock = threading.Lock()
         self._pending: list[tuple[int, ...]] = []
         self._codec = codec(header.compression) if header.compression else None
         self._file = self._chunks = -1
         self._journal: Journal | None = None
-        if self.path.is_dir():
-            raise FileError(f"'{self.path}' is a folder; a file name is needed")
-        if self.path.exists() and not overwrite:
-            raise FileError(f"'{self.path}' exists; give another name, or allow overwriting (--overwrite)")
-        if not self.path.parent.is_dir():
-            raise FileError(f"'{self.path}' cannot be written: there is no folder '{self.path.parent}'")
         try:
             self._open(overwrite)
         except OSError as error:
@@ -105,12 +102,17 @@ class PairWriter:
             raise
 
     def _open(self, overwrite: bool) -> None:
-        if overwrite and self._partial.exists() and not self._is_ours():
+        if self.path.exists() and not self.path.is_file():
+            raise FileError(f"'{self.path}' is no ordinary file; the name of one is needed")
+        self._check_free()
+        if not self.path.parent.is_dir():
+            raise FileError(f"'{self.path}' cannot be written: there is no folder '{self.path.parent}'")
+        if self._partial.exists() and self._may_go(overwrite):
             self._partial.unlink()
-        if self._partial.exists():
-            self._resume()
-        else:
+        if not self._partial.exists():
             self._begin()
+        if self._file < 0:
+            self._resume()
         self._places = read_places(self._partial, self.header)
         numbers = 2 + 2 * len(self.header.in_chunks)
         self._journal = Journal(journal_path(self.path), self.header.count, numbers)
@@ -121,26 +123,55 @@ class PairWriter:
             if os.fstat(self._chunks).st_size < self._end:
                 raise FileError(f"'{chunks_path(self.path)}' is truncated: delete '{self._partial}'")
 
+    def _check_free(self) -> None:
+        if self.path.exists() and not self._overwrite:
+            raise FileError(f"'{self.path}' exists; give another name, or allow overwriting (--overwrite)")
+
+    def _may_go(self, overwrite: bool) -> bool:
+        """Whether the partial file that is there can be discarded, nobody having a use for it."""
+        try:
+            ours = not self._differences()
+        except FileError:
+            if not overwrite:
+                raise
+            ours = False
+        if ours or not overwrite:
+            return False
+        file = os.open(self._partial, os.O_RDWR)
+        try:
+            self._claim(file)
+        finally:
+            os.close(file)
+        return True
+
     def _begin(self) -> None:
-        for leftover in (journal_path(self.path), chunks_path(self.path)):
-            leftover.unlink(missing_ok=True)
-        new = self._partial.with_name(self._partial.name + ".new")
+        """Lay the file out beside its name, then give it that name, unless another process was faster."""
+        new = self._partial.with_name(f"{self._partial.name}.{os.getpid()}")
+        for leftover in self._partial.parent.glob(f"{glob.escape(self._partial.name)}.[0-9]*"):
+            if not _is_running(leftover.suffix[1:]):
+                leftover.unlink(missing_ok=True)
         try:
             lay_out(new, self.header)
-            self._file = os.open(new, os.O_RDWR)
-            self._claim()
-            size = os.fstat(self._file).st_size
+            file = os.open(new, os.O_RDWR)
             try:
-                os.posix_fallocate(self._file, 0, size)
-            except OSError as error:
-                raise FileError(
-                    f"'{self.path}' needs {size / 1e6:,.1f} MB, which cannot be reserved: {reason(error)}"
-                ) from None
-            os.fsync(self._file)
-            new.rename(self._partial)
-        except BaseException:
+                self._claim(file)
+                _reserve(file, self.path)
+                os.fsync(file)
+                os.link(new, self._partial)
+            except FileExistsError:
+                os.close(file)
+            except BaseException:
+                os.close(file)
+                raise
+            else:
+                self._file = file
+                if self.path.exists() and not self._overwrite:  # another process was so fast as to end, too
+                    self._partial.unlink()
+                self._check_free()
+                for leftover in (journal_path(self.path), chunks_path(self.path)):
+                    leftover.unlink(missing_ok=True)
+        finally:
             new.unlink(missing_ok=True)
-            raise
 
     def _resume(self) -> None:
         differences = self._differences()
@@ -150,13 +181,10 @@ class PairWriter:
                 "delete it, or start afresh (--overwrite)"
             )
         self._file = os.open(self._partial, os.O_RDWR)
-        self._claim()
-
-    def _is_ours(self) -> bool:
-        try:
-            return not self._differences()
-        except FileError:  # damaged, or no pair file at all
-            return False
+        self._claim(self._file)
+        if not self._partial.exists() or not os.path.samestat(os.fstat(self._file), self._partial.stat()):
+            raise FileError(f"'{self.path}' was just finished by another process")
+        self._check_free()
 
     def _differences(self) -> str:
         """What of the partial file's header differs from ours, as one phrase."""
@@ -175,9 +203,9 @@ class PairWriter:
             if theirs[name] != ours[name]
         )
 
-    def _claim(self) -> None:
+    def _claim(self, file: int) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FileError(f"'{self.path}' is being written by another process") from None
 
@@ -263,6 +291,7 @@ class PairWriter:
             ):
                 raise FileError(f"'{whole}' was changed while it was written")
             _sync(whole)
+            self._check_free()
             whole.rename(self.path)
             _sync(self.path.parent)
             for rest in (self._partial, chunks_path(self.path), journal_path(self.path)):
@@ -308,6 +337,32 @@ class PairWriter:
         for file in (self._file, self._chunks):
             if file >= 0:
                 os.close(file)
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
+def _reserve(file: int, path: Path) -> None:
+    """Reserve the space of a file that is laid out."""
+    size = os.fstat(file).st_size
+    disk = os.fstatvfs(file)
+    free = disk.f_bavail * disk.f_frsize
+    try:
+        # reserving more than there is would fill the disk first, and fail then
+        if size > free:
+            raise OSError(errno.ENOSPC, "")
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        raise FileError(
+            f"'{path}' needs {size / 1e6:,.1f} MB, which cannot be reserved: {reason(error)}"
+        ) from None
 
 
 def _write_all(file: int, data: NDArray[Any], offset: int) -> None:

@@ -79,6 +79,8 @@ def gaussian_batch(sizes: NDArray[np.int64], sigmas: NDArray[np.float64], size: 
     given = np.where(sigmas > 0.0, sigmas, 0.3 * ((sizes - 1) * 0.5 - 1.0) + 0.8)
     loops.gaussian_batch(sizes, given, psfs)
     for own, taps in _OPENCV_TAPS.items():
+        if own > size:
+            continue
         start = (size - own) // 2
         inner = slice(start, start + own)
         psfs[(sigmas == 0.0) & (sizes == own), inner, inner] = np.multiply.outer(taps, taps)

@@ -99,6 +99,11 @@ class Stage(BaseModel):
         return ImagePair(self.apply(pair.sharp, params, draws), blurred)
 
     @property
+    def orders(self) -> list[Sequence[Stage]]:
+        """Of a stage of stages: the lists of which one is applied; a plain stage has none."""
+        return []
+
+    @property
     def psf_size(self) -> int:
         """The odd size that holds every PSF of the stage; 1 where it has none."""
         return 1

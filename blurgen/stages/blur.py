@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from blurgen import psf
-from blurgen.distributions import AnyDistribution, Between, Constant
+from blurgen.distributions import AnyDistribution, Between, Constant, parse
 from blurgen.draws import Draws
 from blurgen.errors import InputError
 from blurgen.psf.disk import disk_size
@@ -190,14 +190,18 @@ class Given(PsfStage):
             count = len(_loaded(body["file"], body.get("sha256", digest)))
         except InputError as error:
             raise PydanticCustomError("file", "{what}", {"what": str(error)}) from None
-        which = body.get("which", {"integers": [0, count - 1]})
+        which = parse(body.get("which", {"integers": [0, count - 1]}))
+        if which.bounds[1] >= count:
+            raise PydanticCustomError(
+                "which",
+                "which reaches {which}, the file holds PSFs 0 … {last}",
+                {"which": f"{which.bounds[1]:g}", "last": count - 1},
+            )
         return {**body, "sha256": digest, "which": which}
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The same shape; InputError where the file is missing, changed, or has too few PSFs."""
-        count, most = len(self._stack), int(self.which.bounds[1])
-        if most >= count:
-            raise InputError(f"stage 'given': which reaches {most}, '{self.file}' holds PSFs 0 … {count - 1}")
+        """The same shape; InputError where the file is missing or changed."""
+        _loaded(self.file, self.sha256)
         return shape
 
     @property

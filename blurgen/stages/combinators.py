@@ -91,6 +91,19 @@ def composed_psfs(stages: Sequence[Stage], params: Columns, count: int) -> NDArr
     return out
 
 
+def move_after_blur(stages: Sequence[Stage], blurred: bool = False) -> tuple[str, bool]:
+    """The name of a stage that moves pixels after a blur, empty if none can; whether there is a blur."""
+    for stage in stages:
+        if blurred and stage.changes_sharp:
+            return stage.kind, True
+        ends = [move_after_blur(order, blurred) for order in stage.orders]
+        found = [name for name, _ in ends if name]
+        if found:
+            return found[0], True
+        blurred = blurred or any(end for _, end in ends) or (not ends and stage.psf_size > 1)
+    return "", blurred
+
+
 def composed_size(stages: Sequence[Stage]) -> int:
     """The odd size of `composed_psfs`."""
     return 1 + sum(stage.psf_size - 1 for stage in stages)
@@ -170,6 +183,11 @@ class OneOf(Stage):
             columns.update(_prefixed(f"{number}.", _spread(own, rows, len(draws))))
         return columns
 
+    @property
+    def orders(self) -> list[Sequence[Stage]]:
+        """The options."""
+        return [option.stages for option in self.options]
+
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """Each option on the rows that drew it."""
         for number, option in enumerate(self.options):
@@ -219,6 +237,11 @@ class Maybe(Stage):
         rows = np.flatnonzero(applied)
         own = sample_all(self.stages, draws.rows(rows))
         return {"applied": applied.astype(np.int64), **_spread(own, rows, len(draws))}
+
+    @property
+    def orders(self) -> list[Sequence[Stage]]:
+        """The stages, or none."""
+        return [self.stages, ()]
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """The stages on the rows that drew them."""
@@ -284,6 +307,11 @@ class Shuffled(Stage):
         """Column order, and those of the stages."""
         order = draws.below(0, math.factorial(len(self.stages)))
         return {"order": order, **sample_all(self.stages, draws)}
+
+    @property
+    def orders(self) -> list[Sequence[Stage]]:
+        """Every pair of stages stands in either order in one of two."""
+        return [self.stages, self.stages[::-1]]
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """The stages in each sample's own order."""

@@ -9,6 +9,7 @@ import numpy as np
 from blurgen.distributions import AnyDistribution, Between
 from blurgen.draws import Draws
 from blurgen.errors import InputError
+from blurgen.loops import geometry as loops
 from blurgen.stages.base import Columns, Images, Stage
 
 
@@ -34,9 +35,6 @@ class Turn(Stage):
 
     def apply(self, images: Images, params: Columns, draws: Draws) -> Images:
         """The turned images."""
-        out = images.copy()
-        for quarters in (1, 2, 3):
-            rows = np.flatnonzero(params["quarters"] == quarters)
-            if rows.size:
-                out[rows] = np.rot90(images[rows], quarters, axes=(1, 2))
+        out = np.empty(images.shape, np.uint8)
+        loops.turn(np.ascontiguousarray(images), params["quarters"], out)
         return out

@@ -29,6 +29,7 @@ class GaussianNoise(Stage):
 
     def apply(self, images: Images, params: Columns, draws: Draws) -> Images:
         """The noisy images."""
+        images = np.ascontiguousarray(images)
         out = np.empty_like(images)
         count = len(images)
         sigma = params["sigma"].astype(np.float32)

@@ -1,0 +1,1 @@
+"""How fast blurgen is beside other libraries: ``python -m benchmarks``."""
