@@ -63,6 +63,8 @@ class Contestant:
         Whether results are compared with blurgen's.
     missing : str
         Why there are no ways.
+    tolerance : float
+        The largest difference allowed, where it is more than the race's.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Contestant:
     ways: tuple[Way, ...]
     checked: bool = True
     missing: str = ""
+    tolerance: float = 0.0
 
 
 @dataclass
@@ -155,10 +158,11 @@ def _best_way(
         result.first = result.first or first
         if contestant.checked:
             gap = difference(made, reference)
-            if not gap <= tolerance:
+            allowed = max(tolerance, contestant.tolerance)
+            if not gap <= allowed:
                 raise MismatchError(
                     f"{contestant.name} ({way.how}) differs from blurgen by {gap:.3g}; "
-                    f"at most {tolerance:g} is allowed"
+                    f"at most {allowed:g} is allowed"
                 )
             result.difference = max(gap, result.difference or 0.0)
         del made

@@ -15,7 +15,7 @@ from blurgen.loops import convolve as loops
 
 Border = Literal["replicate", "reflect", "mirror", "wrap", "constant"]
 
-_FFT_COST = 180.0  # of one point of a tile, in taps of the tap engine
+_FFT_COST = 130.0  # of one point of a tile, in taps of the tap engine
 _MOST_TAPS = 500.0  # beyond, the integer sums of the tap engine could overflow
 
 

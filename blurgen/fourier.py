@@ -13,7 +13,7 @@ from blurgen.loops import fft as loops
 
 # a side is a multiple of the vectors' 16 lanes, with no prime factor but 2 and 3
 _SIDES = sorted(16 * 2**a * 3**b for a in range(10) for b in range(2))
-_CACHED_POINTS = 1 << 18  # of a tile that stays in the L2 cache; larger ones cost more a point
+_GROWTH = 1.2e-6  # how much more a point costs for each point of its tile: large tiles leave the caches
 
 
 class Plan(NamedTuple):
@@ -36,7 +36,7 @@ def plan(shape: tuple[int, int, int], psf_shape: tuple[int, int]) -> Plan:
                 continue
             pairs = -(-(-(-shape[0] // rows) * -(-shape[1] // columns) * shape[2]) // 2)
             points = height * width
-            cost = (pairs + 0.5) * points * (1.0 if points <= _CACHED_POINTS else 1.3)
+            cost = (pairs + 0.5) * points * (1.0 + _GROWTH * points)
             if best is None or cost < best.cost:
                 best = Plan(height, width, pairs, cost)
     assert best is not None

@@ -566,7 +566,7 @@ def test_refuses(arguments, message):
 
 
 def test_refuses_threads():
-    with pytest.raises(InputError, match=r"^threads 0: at least 1 is needed$"):
+    with pytest.raises(InputError, match=r"^threads 0: a whole number from 1 to 4096 is needed$"):
         convolve(IMAGES, POINT, threads=0)
 
 

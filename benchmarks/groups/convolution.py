@@ -47,8 +47,8 @@ def small(options: Options) -> Table:
     for case, by_size in (("as drawn", False), ("sorted by PSF size", True)):
         _convolve(table, options, case, Work(images, psfs, by_size=by_size), entries, 8.0, named)
     table.notes.append(
-        "Sorted: images and PSFs were put beforehand, not timed, into the order of the PSFs' sizes. Libraries that "
-        "need one size for a batch so get by with smaller ones."
+        "Sorted: images and PSFs were put beforehand, not timed, into the order of the PSFs' sizes. Libraries "
+        "that need one size for a batch so get by with smaller ones."
     )
     table.notes.append(albums.NOTE.format(sizes="3 to 7"))
     return table
@@ -60,7 +60,7 @@ def colour(options: Options) -> Table:
     work = Work(noise_images(count, size, size, 3), motion_psfs(count, 5.0, 31.0))
     table = Table(
         "colour",
-        f"{count} images {size}×{size}×3, a motion PSF of length 5–31 for each, sorted by size, bytes to bytes",
+        f"{count} images {size}×{size}×3, a motion PSF of length 5–31 for each, sorted by it, bytes to bytes",
         race_columns("images"),
     )
     sizes = (1, 4) if options.quick else (1, 4, 16)
@@ -134,7 +134,8 @@ def smooth(options: Options) -> Table:
     )
     table.notes.append(
         "blurgen is given the PSF as an array and finds out that it is separable, or a box; bytes are for "
-        "information. Floats may differ by 0.05 grey levels."
+        "information. Floats may differ by 0.05 grey levels, the bytes of cv2.GaussianBlur by 2: it works with "
+        "weights of 8 bits."
     )
     gaussian, box = blurgen.psf.gaussian(gaussian_size, sigma), blurgen.psf.box(box_size)
     sizes = (1, count)

@@ -259,6 +259,49 @@ def inverse(data: Floats, at: int, n: int, radices: Ints, table: Floats) -> None
                 factor += 2 * (radix - 1)
 
 
+def _product() -> Any:
+    """Multiply the complex vector at ``data[at:]`` by the one at ``other[other_at:]``."""
+
+    def plain(data: Any, at: Any, other: Any, other_at: Any) -> None:
+        a, b = (
+            (array[i : i + LANES], array[i + LANES : i + COMPLEX])
+            for array, i in ((data, at), (other, other_at))
+        )
+        data[at : at + COMPLEX] = np.concatenate(_Arrays.times(a, b))
+
+    if numba.config.DISABLE_JIT:
+        return plain
+
+    def typed(_typing: Any, data: Any, at: Any, other: Any, other_at: Any) -> Any:
+        signature = types.void(data, at, other, other_at)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data_t, _, other_t, _ = signature.args
+            data, at, other, other_at = arguments
+            step = ir.Constant(ir.IntType(64), LANES)
+            places = at, builder.add(at, step)
+            a = tuple(load_floats(context, builder, data_t, data, p) for p in places)
+            other_places = other_at, builder.add(other_at, step)
+            b = tuple(load_floats(context, builder, other_t, other, p) for p in other_places)
+            for p, value in zip(places, _Vectors(builder).times(a, b), strict=True):
+                store(builder, value, pointer_to(context, builder, data_t, data, p), 4)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return in_llvm(typed)
+
+
+_multiply_at = _product()
+
+
+@exact
+def _multiply(line: Floats, other: Floats, at: int) -> None:
+    """Multiply complex vectors by those from ``other[at:]`` on."""
+    for v in range(0, line.size, COMPLEX):
+        _multiply_at(line, v, other, at + v)
+
+
 @exact
 def _transpose_blocks(
     planes: Floats, group: int, height: int, blocks: int, line: Floats, at: int, back: bool
@@ -442,14 +485,3 @@ def tiles(
                     at = (b * height + psf_shape[0] - 1) * COMPLEX + half * LANES
                     to = x + b * LANES + first - (psf_shape[1] - 1)
                     _store_block(planes, at, rows, first, last, shape, channel, y, to, add, low, high, out)
-
-
-@exact
-def _multiply(line: Floats, other: Floats, at: int) -> None:
-    """Multiply complex vectors by those from ``other[at:]`` on."""
-    for v in range(0, line.size, COMPLEX):
-        for i in range(LANES):
-            a, b = line[v + i], line[v + LANES + i]
-            c, d = other[at + v + i], other[at + v + LANES + i]
-            line[v + i] = a * c - b * d
-            line[v + LANES + i] = a * d + b * c
