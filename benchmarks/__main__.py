@@ -29,7 +29,7 @@ How: all contestants of a race run in one process, in turns (A B C A B C …), o
 PSFs, with the same number of threads; their results are compared with blurgen's before (at most 1 grey level
 apart, else the run stops). Each library runs in the best of several ways (threads, batch sizes, layouts),
 found beforehand and named. Figures are the best of {rounds} rounds (of 2 for contestants far behind); in
-brackets the least and the greatest ratio of single rounds. Compilation is not counted.
+brackets the least and the greatest ratio within single rounds. Compilation is not counted.
 """
 
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--only", action="append", choices=list(GROUPS), help="this group; may be repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
-    parser.add_argument("--rounds", type=int, metavar="N", help="turns of each contestant (default: 7)")
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="turns of everybody (default: 7)")
     parser.add_argument(
         "--threads",
         type=_thread_counts,
@@ -78,10 +78,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _thread_counts(text: str) -> tuple[int, ...]:
     """'1,2' as (1, 2)."""
-    counts = tuple(int(part) for part in text.split(","))
-    if min(counts) < 1:
+    return tuple(_positive(part) for part in text.split(","))
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
         raise ValueError(text)
-    return counts
+    return number
 
 
 if __name__ == "__main__":

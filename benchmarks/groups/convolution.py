@@ -47,8 +47,8 @@ def small(options: Options) -> Table:
     for case, by_size in (("as drawn", False), ("sorted by PSF size", True)):
         _convolve(table, options, case, Work(images, psfs, by_size=by_size), entries, 8.0, named)
     table.notes.append(
-        "Sorted: images and PSFs were put beforehand, not timed, into the order of the PSFs' sizes. Libraries "
-        "that need one size for a batch so get by with smaller ones."
+        "Sorted: images and PSFs were put beforehand, not timed, into the order of the PSFs' sizes. "
+        "Libraries that need one size for a batch so get by with smaller ones."
     )
     table.notes.append(albums.NOTE.format(sizes="3 to 7"))
     return table
@@ -134,8 +134,8 @@ def smooth(options: Options) -> Table:
     )
     table.notes.append(
         "blurgen is given the PSF as an array and finds out that it is separable, or a box; bytes are for "
-        "information. Floats may differ by 0.05 grey levels, the bytes of cv2.GaussianBlur by 2: it works with "
-        "weights of 8 bits."
+        "information. Floats may differ by 0.05 grey levels, the bytes of cv2.GaussianBlur by 2: it works "
+        "with weights of 8 bits."
     )
     gaussian, box = blurgen.psf.gaussian(gaussian_size, sigma), blurgen.psf.box(box_size)
     sizes = (1, count)

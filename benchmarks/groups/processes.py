@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def make(options: Options) -> Table:
                 _blurgen(*command, "--threads", str(threads))
 
             ours = Contestant("**blurgen make**", pairs, (Way(f"--threads {threads}", run),), checked=False)
-            others = _png_loops(here / "png", sharp, blurred, kernels, threads)
+            others = _png_loops(here / f"png-{threads}", sharp, blurred, kernels, threads)
             results = race(ours, others, rounds=min(3, options.rounds), sample_seconds=0.0)
             floor = options.floor(50.0)
             named = {} if floor is None else {"loop of cv2.filter2D and PNGs": floor}
@@ -86,21 +86,22 @@ def _png_loops(
         return [Contestant(name, len(sharp), (), missing="not installed")]
     import cv2
 
-    folder.mkdir(exist_ok=True)
-    paths = [str(folder / f"{n:06}.png") for n in range(len(sharp))]
+    folder.mkdir()
 
-    def part(start: int, stop: int) -> None:
+    def part(into: str, start: int, stop: int) -> None:
         for n in range(start, stop):
             made = cv2.filter2D(sharp[n], -1, kernels[n], borderType=cv2.BORDER_REPLICATE)
-            cv2.imwrite(paths[n], np.hstack((sharp[n], made)))
+            cv2.imwrite(f"{into}/{n:06}.png", np.hstack((sharp[n], made)))
 
     def plain() -> None:
-        part(0, len(sharp))
+        part(mkdtemp(dir=folder), 0, len(sharp))
 
     def shared() -> None:
-        in_parts(part, len(sharp), threads)
+        into = mkdtemp(dir=folder)  # new files in every run, as in life
+        in_parts(lambda start, stop: part(into, start, stop), len(sharp), threads)
 
     plain()
+    paths = sorted(str(path) for path in folder.glob("*/*.png"))
     read = np.stack([np.asarray(cv2.imread(path, cv2.IMREAD_GRAYSCALE)) for path in paths])
     wanted = np.concatenate((sharp, blurred), axis=2)
     gap = abs(read.astype(np.int16) - wanted).max()
