@@ -16,6 +16,7 @@ from blurgen.loops import convolve as loops
 Border = Literal["replicate", "reflect", "mirror", "wrap", "constant"]
 
 _FFT_COST = 130.0  # of one point of a tile, in taps of the tap engine
+_LONGEST_PSF = 1 << 20
 _MOST_TAPS = 500.0  # beyond, the integer sums of the tap engine could overflow
 
 
@@ -39,7 +40,7 @@ def convolve(
         uint8 or float32, shape (B, H, W) or (B, H, W, C) with C 1 or 3.
     psfs : array_like
         One PSF for all images, shape (h, w), or one for each, shape (B, h, w); finite, non-negative, of
-        sum 1 to 1 part in 1,000. Any size, larger than the image included.
+        sum 1 to 1 part in 1,000. Any size up to 2²⁰ a side, larger than the image included.
     border : str
         What lies beyond the image, in the terms of ``scipy.ndimage``: ``replicate`` or ``nearest``
         (a a a | a b c), ``reflect`` (b a | a b c), ``mirror`` (c b | a b c), ``wrap`` (b c | a b c),
@@ -63,9 +64,10 @@ def convolve(
     batch = checked_images(images, (np.uint8, np.float32))
     kernels, counts = checked_psfs(psfs, len(batch))
     row_border = _checked_border(border)
-    if not np.isfinite(outside) or (batch.dtype == np.uint8 and outside not in range(256)):
+    number = isinstance(outside, int | float | np.number) and np.isfinite(outside)
+    if not number or (batch.dtype == np.uint8 and outside not in range(256)):
         allowed = "a whole number from 0 to 255" if batch.dtype == np.uint8 else "a finite number"
-        raise InputError(f"outside {outside}: {allowed} is needed")
+        raise InputError(f"outside {outside!r}: {allowed} is needed")
     count = pool.checked(threads)
     return _convolve(batch, kernels, counts, row_border, outside, count).reshape(images.shape)
 
@@ -187,9 +189,9 @@ def checked_images(images: NDArray[Any], dtypes: tuple[type, ...]) -> NDArray[An
     return np.ascontiguousarray(batch)
 
 
-def _surveyed(psfs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+def _surveyed(psfs: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """Sum, number of negative and number of non-zero weights of each PSF."""
-    sums = np.empty(len(psfs), np.float32)
+    sums = np.empty(len(psfs))
     negatives, counts = np.empty(len(psfs), np.int64), np.empty(len(psfs), np.int64)
     loops.survey(psfs.reshape(len(psfs), -1), sums, negatives, counts)
     return sums, negatives, counts
@@ -209,6 +211,10 @@ def checked_psfs(psfs: ArrayLike, count: int) -> tuple[NDArray[np.float32], NDAr
             f"PSFs are {given.dtype} of shape {given.shape}; numbers of shape (h, w) or (B, h, w) are needed"
         )
     stack = given[None] if given.ndim == 2 else given
+    if max(stack.shape[1:]) > _LONGEST_PSF:
+        raise InputError(
+            f"PSFs are of shape {stack.shape[1:]}; up to {_LONGEST_PSF} pixels a side are allowed"
+        )
     if len(stack) not in (1, count):
         raise InputError(f"there are {len(stack)} PSFs for {count} images; one, or one for each, is needed")
     with np.errstate(over="ignore"):

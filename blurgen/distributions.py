@@ -38,6 +38,7 @@ from blurgen.loops.elementary import log
 
 Column = NDArray[np.float64]
 _Number = Annotated[FiniteFloat, Field(strict=True)]
+_Whole = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
 
 
 class Distribution(BaseModel):
@@ -108,7 +109,7 @@ class Uniform(Distribution):
     def sample(self, draws: Draws, parameter: int) -> Column:
         """Low + (high − low)·U."""
         low, high = self.uniform
-        return low + (high - low) * draws.uniform(parameter)
+        return np.minimum(low + (high - low) * draws.uniform(parameter), high)
 
 
 class LogUniform(Distribution):
@@ -141,8 +142,8 @@ class Integers(Distribution):
     """Equally likely among low, low + step … high, both ends included."""
 
     kind = "integers"
-    integers: tuple[int, int]
-    step: Annotated[int, Field(ge=1)] = 1
+    integers: tuple[_Whole, _Whole]
+    step: Annotated[int, Field(strict=True, ge=1, le=2**53)] = 1
 
     @model_validator(mode="after")
     def _check(self) -> Integers:
@@ -197,7 +198,7 @@ class Choice(Distribution):
 
     kind = "choice"
     choice: Annotated[tuple[_Number, ...], Field(min_length=1)]
-    weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
+    weights: tuple[Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)], ...] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Choice:
@@ -240,8 +241,8 @@ class Beta(Distribution):
 
     kind = "beta"
     beta: tuple[
-        Annotated[float, Field(ge=0.01, le=1e6, allow_inf_nan=False)],
-        Annotated[float, Field(ge=0.01, le=1e6, allow_inf_nan=False)],
+        Annotated[float, Field(strict=True, ge=0.01, le=1e6, allow_inf_nan=False)],
+        Annotated[float, Field(strict=True, ge=0.01, le=1e6, allow_inf_nan=False)],
     ]
     range: tuple[_Number, _Number] = (0.0, 1.0)
 
@@ -258,14 +259,14 @@ class Beta(Distribution):
     def sample(self, draws: Draws, parameter: int) -> Column:
         """Low + (high − low)·B."""
         low, high = self.range
-        return low + (high - low) * draws.beta(parameter, *self.beta)
+        return np.clip(low + (high - low) * draws.beta(parameter, *self.beta), low, high)
 
 
 class Share(BaseModel):
     """Some consecutive copies of a source image, which share one value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    copies: Annotated[int, Field(ge=1)]
+    copies: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     value: AnyDistribution
 
 
@@ -313,12 +314,15 @@ def parse(value: Any) -> Distribution:
     if isinstance(value, Distribution):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return Constant(constant=float(value))
+        try:
+            return Constant(constant=float(value))
+        except OverflowError:
+            raise PydanticCustomError("distribution", "no number that fits") from None
     if not isinstance(value, dict):
         raise PydanticCustomError(
             "distribution",
-            "{value} is no number and no distribution ({kinds})",
-            {"value": repr(value), "kinds": ", ".join(KINDS)},
+            "no number and no distribution ({kinds})",
+            {"kinds": ", ".join(KINDS)},
         )
     named = [key for key in value if key in KINDS]
     if len(named) != 1:
@@ -326,13 +330,8 @@ def parse(value: Any) -> Distribution:
         hint = f"; did you mean {guess[0]}?" if guess and not named else ""
         raise PydanticCustomError(
             "distribution",
-            "{value} names {number} distributions, one of {kinds} is needed{hint}",
-            {
-                "value": str(value),
-                "number": len(named) or "none of the",
-                "kinds": ", ".join(KINDS),
-                "hint": hint,
-            },
+            "names {number} distributions; one of {kinds} is needed{hint}",
+            {"number": len(named) or "none of the", "kinds": ", ".join(KINDS), "hint": hint},
         )
     return KINDS[named[0]].model_validate(value)
 

@@ -28,8 +28,8 @@ from blurgen.errors import InputError
 from blurgen.loops import draws as loops
 
 _PLACE_BITS = 6
-_PLACES = (1 << _PLACE_BITS) - 1
-_DEPTH = 5
+PLACES = (1 << _PLACE_BITS) - 1
+DEPTH = 5
 _PIXELS = 1 << 30
 _ATTEMPTS = 1 << 16
 MAX_SEED = 2**64 - 1
@@ -64,10 +64,10 @@ class Draws:
 
     def stage(self, place: int) -> Draws:
         """The draws of the stage at `place` (0, 1, …) inside this one."""
-        if place >= _PLACES:
-            raise InputError(f"a recipe holds at most {_PLACES} stages side by side")
-        if self.stream >> (_PLACE_BITS * (_DEPTH - 1)):
-            raise InputError(f"a recipe's stages nest at most {_DEPTH} deep")
+        if place >= PLACES:
+            raise InputError(f"a recipe holds at most {PLACES} stages side by side")
+        if self.stream >> (_PLACE_BITS * (DEPTH - 1)):
+            raise InputError(f"a recipe's stages nest at most {DEPTH} deep")
         return replace(self, stream=(self.stream << _PLACE_BITS) | (place + 1))
 
     def rows(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Draws:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from blurgen.loops import fft as loops
 
 # a side is a multiple of the vectors' 16 lanes, with no prime factor but 2 and 3
-_SIDES = sorted(16 * 2**a * 3**b for a in range(10) for b in range(2))
+_SIDES = sorted(16 * 2**a * 3**b for a in range(17) for b in range(2))
 _GROWTH = 1.2e-6  # how much more a point costs for each point of its tile: large tiles leave the caches
 
 

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from blurgen import distributions
-from blurgen.draws import Draws
+from blurgen.draws import DEPTH, Draws
 from blurgen.errors import InputError, RecipeError
 from blurgen.stages.base import (
     KINDS,
@@ -60,6 +61,15 @@ class Recipe(BaseModel):
     copies: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
     stages: Stages
 
+    @model_validator(mode="after")
+    def _check(self) -> Recipe:
+        levels = max(stage.levels for stage in self.stages)
+        if levels > DEPTH:
+            raise PydanticCustomError(
+                "depth", "stages nest {n} levels deep; {most} are the most", {"n": levels, "most": DEPTH}
+            )
+        return self
+
     @classmethod
     def from_dict(cls, fields: Any, where: str = "") -> Recipe:
         """A recipe from plain dicts and lists, as YAML and JSON give them.
@@ -84,10 +94,14 @@ class Recipe(BaseModel):
         """A recipe from YAML, or from JSON, which is YAML too."""
         try:
             fields = yaml.load(text, _Loader)  # a safe loader
-        except yaml.YAMLError as error:
+            return cls.from_dict(fields, where)
+        except (yaml.YAMLError, ValueError) as error:
+            if isinstance(error, RecipeError):
+                raise
             reason = " ".join(str(error).split())
             raise RecipeError(f"recipe{_quoted(where)} is not YAML: {reason}") from None
-        return cls.from_dict(fields, where)
+        except RecursionError:
+            raise RecipeError(f"recipe{_quoted(where)} is nested too deep") from None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; every field of every stage, its default included."""
@@ -102,7 +116,9 @@ class Recipe(BaseModel):
         """JSON on one line, the same text for equal recipes."""
         import json
 
-        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+        # YAML, too, shall read it: what it holds for unprintable is escaped
+        return "".join(c if c.isprintable() or ord(c) > 0xFFFF else f"\\u{ord(c):04x}" for c in text)
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -183,12 +199,12 @@ class Recipe(BaseModel):
 class _Loader(yaml.SafeLoader):
     """YAML 1.1, but for numbers such as 1e-3, which it would take for text."""
 
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"'{name}' stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -207,19 +223,31 @@ class _Dumper(yaml.SafeDumper):
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     style = "|" if "\n" in text else (">" if len(text) > 90 else None)
+    if not text.replace("\n", "").isprintable() or text != text.strip():
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)
+for _tool in (_Loader, _Dumper):  # reads 1e-3 as a number, and quotes it where it is text
+    _tool.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+        list("-+.0123456789"),
+    )
 
 
 def _quoted(where: str) -> str:
     return f" '{where}'" if where else ""
 
 
-@cache
 def recipes() -> dict[str, Recipe]:
     """The built-in recipes by name."""
+    return dict(_built_in())
+
+
+@cache
+def _built_in() -> dict[str, Recipe]:
     folder = resources.files("blurgen") / "recipes"
     files = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
     found = [Recipe.from_yaml(f.read_text(encoding="utf-8"), f.name) for f in files]

@@ -574,14 +574,14 @@ def test_refuses_threads():
 def test_refuses_outside_of_bytes(outside):
     with pytest.raises(InputError) as caught:
         convolve(IMAGES, psf.box(3), "constant", outside=outside)
-    assert str(caught.value) == f"outside {outside}: a whole number from 0 to 255 is needed"
+    assert str(caught.value) == f"outside {outside!r}: a whole number from 0 to 255 is needed"
 
 
 @pytest.mark.parametrize("outside", [math.nan, math.inf, "black", None])
 def test_refuses_outside_of_floats(outside):
     with pytest.raises(InputError) as caught:
         convolve(IMAGES.astype(np.float32), psf.box(3), "constant", outside=outside)
-    assert str(caught.value) == f"outside {outside}: a finite number is needed"
+    assert str(caught.value) == f"outside {outside!r}: a finite number is needed"
 
 
 def test_accepts_sums_to_1_part_in_1000():

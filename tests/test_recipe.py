@@ -264,7 +264,7 @@ STAGES = "box, disk, gaussian, gaussian_noise, given, maybe, motion, one_of, shu
             " (maybe): stage 1 (disk): there is no field 'radus' (did you mean 'radius'?); "
             "there are border, radius",
         ),
-        ({"one_of": [{"stages": []}]}, " (one_of): a list of at least one stage is needed"),
+        ({"one_of": [{"stages": []}]}, " (one_of): option 0, a list of at least one stage is needed"),
         ({"one_of": [{"weight": 0, "stages": [BOX]}]}, " (one_of): options.0.weight: 0: greater than 0"),
         (
             {"shuffled": [BOX, {"shuffled": [BOX, {"disk": {}}]}]},

@@ -20,9 +20,9 @@ def needs(module: str, name: str) -> Callable[[Entry[P]], Entry[P]]:
         def entry(work: Work, threads: int, /, *args: P.args, **kwargs: P.kwargs) -> Contestant:
             try:
                 import_module(module)
-            except ModuleNotFoundError as error:
-                own = (error.name or "").partition(".")[0] == module.partition(".")[0]
-                why = "not installed" if own else f"not usable: {error}"
+            except Exception as error:  # compiled libraries that do not fit raise whatever they please
+                missing = getattr(error, "name", None) == module.partition(".")[0]
+                why = "not installed" if missing else f"not usable: {error}"
                 return Contestant(name, len(work), (), missing=why)
             return enter(work, threads, *args, **kwargs)
 

@@ -40,7 +40,8 @@ def make(options: Options) -> Table:
         "blurgen: the whole process, the interpreter's start included, compiled before. The loop: "
         f"{grouped(looped)} of the same pairs, each blurred by cv2.filter2D and written as one PNG of both "
         "images side by side (cv2.imwrite); its start, reading the images and rendering the PSFs are left "
-        "out, and its PNGs are read again and compared. The floor is for the plain loop, on one thread."
+        "out, and its PNGs are read again and compared. blurgen syncs its file, the loop does not. The floor "
+        "is for the plain loop, on one thread."
     )
     with TemporaryDirectory(prefix="blurgen-bench-") as folder:
         here = Path(folder)

@@ -693,7 +693,7 @@ _BOX_COST = 16.0
 
 @exact
 def _profiles(psf: Floats, down: Floats, across: Floats) -> bool:
-    """Whether a PSF is an outer product, to a millionth of its maximum; if so, its two factors."""
+    """Whether a PSF is an outer product, all errors together below a millionth of its sum; its factors."""
     height, width = psf.shape
     peak, peak_row, peak_column = np.float32(0.0), 0, 0
     for i in range(height):
@@ -701,11 +701,14 @@ def _profiles(psf: Floats, down: Floats, across: Floats) -> bool:
             if abs(psf[i, j]) > peak:
                 peak, peak_row, peak_column = abs(psf[i, j]), i, j
     scale = 1.0 / float(psf[peak_row, peak_column])
+    total, wrong = 0.0, 0.0
     for i in range(height):
         factor = float(psf[i, peak_column]) * scale
         for j in range(width):
-            if abs(psf[i, j] - factor * psf[peak_row, j]) > 4e-7 * peak:
-                return False
+            total += abs(float(psf[i, j]))
+            wrong += abs(float(psf[i, j]) - factor * float(psf[peak_row, j]))
+        if wrong > 1e-6 * max(total, float(peak)):
+            return False
     for i in range(height):
         down[i] = psf[i, peak_column] * scale
     for j in range(width):
@@ -714,13 +717,13 @@ def _profiles(psf: Floats, down: Floats, across: Floats) -> bool:
 
 
 @any_order
-def survey(psfs: Floats, sums: Floats, negatives: Ints, counts: Ints) -> None:
+def survey(psfs: Floats, sums: NDArray[np.float64], negatives: Ints, counts: Ints) -> None:
     """Sum, number of negative and of non-zero weights of each PSF, given as (B, n)."""
     for p in range(psfs.shape[0]):
-        total, negative, count = np.float32(0.0), np.int32(0), np.int32(0)
+        total, negative, count = 0.0, np.int32(0), np.int32(0)
         for i in range(psfs.shape[1]):
             weight = psfs[p, i]
-            total += weight
+            total += float(weight)
             negative += np.int32(weight < 0.0)
             count += np.int32(weight != 0.0)
         sums[p], negatives[p], counts[p] = total, negative, count

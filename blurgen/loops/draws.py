@@ -74,12 +74,12 @@ def fill_normal(
 def _gamma(
     shape: float, seed: np.uint64, index: np.uint64, stream: np.uint64, draw: np.uint64
 ) -> tuple[float, np.uint64]:
-    """One gamma variate and the next unused draw (Marsaglia & Tsang 2000)."""
-    boost = 1.0
+    """The logarithm of one gamma variate and the next unused draw (Marsaglia & Tsang 2000)."""
+    boost = 0.0
     if shape < 1.0:
         a, b, _, _ = draw_block(seed, index, stream, draw)
         draw += np.uint64(1)
-        boost = exp(log(unit(a, b) + _HALF_UNIT) / shape)
+        boost = log(unit(a, b) + _HALF_UNIT) / shape
         shape += 1.0
     d = shape - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
@@ -91,7 +91,7 @@ def _gamma(
         if v > 0.0:
             v = v * v * v
             if log(unit(e, f) + _HALF_UNIT) < 0.5 * x * x + d - d * v + d * log(v):
-                return boost * d * v, draw
+                return boost + log(d * v), draw
 
 
 @exact
@@ -104,12 +104,11 @@ def fill_beta(
     beta: float,
     out: NDArray[np.float64],
 ) -> None:
-    """Beta numbers in [0, 1] as X / (X + Y) of two gamma variates."""
+    """Beta numbers in [0, 1] as X / (X + Y) of two gamma variates, whose logarithms do not underflow."""
     for i in range(index.size):
         x, after = _gamma(alpha, seed, np.uint64(index[i]), stream, draw)
         y, _ = _gamma(beta, seed, np.uint64(index[i]), stream, after)
-        # both may underflow to 0 for tiny shapes; the law is then a coin at the ends
-        out[i] = x / (x + y) if x + y > 0.0 else 0.5
+        out[i] = 1.0 / (1.0 + exp(min(max(y - x, -690.0), 690.0)))
 
 
 @exact

@@ -77,11 +77,13 @@ def motion_batch(length: NDArray[np.float64], angle: NDArray[np.float64], out: N
 
 @exact
 def gaussian_profile(sigma: float, out: NDArray[np.float64]) -> None:
-    """Fill `out` with exp(−x²/2σ²) on the centred grid, unnormalised."""
+    """Fill `out` with exp(−x²/2σ²) on the centred grid, its largest value scaled to 1."""
     middle = (out.size - 1) / 2.0
+    # the middle of an even grid lies between pixels: their exponent is taken off, or all could vanish
+    nearest = 0.5 * (0.5 / sigma) * (0.5 / sigma) if out.size % 2 == 0 else 0.0
     for i in range(out.size):
-        x = i - middle
-        t = x * x / (2.0 * sigma * sigma)
+        x = (i - middle) / sigma
+        t = 0.5 * x * x - nearest if abs(i - middle) > 0.5 else 0.0
         out[i] = exp(-t) if t < 700.0 else 0.0
 
 

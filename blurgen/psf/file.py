@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,8 @@ def _check(path: Path, name: str, plane: NDArray[np.float64]) -> None:
         raise InputError(f"{where} holds NaN or infinite values")
     if (plane < 0).any():
         raise InputError(f"{where} holds negative values")
+    if not np.isfinite(plane.sum()):
+        raise InputError(f"{where} holds weights too large to add up")
     if plane.sum() <= 0:
         raise InputError(f"{where} is empty: its weights are all 0")
 
@@ -108,8 +111,8 @@ def _centred(planes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         weights = plane / plane.sum()
         rows, columns = np.nonzero(weights)
         values = weights[rows, columns]
-        rows = rows - int(np.floor(rows @ values + 0.5))
-        columns = columns - int(np.floor(columns @ values + 0.5))
+        rows = rows - math.floor(math.fsum(rows * values) + 0.5)
+        columns = columns - math.floor(math.fsum(columns * values) + 0.5)
         reach = max(reach, int(abs(rows).max()), int(abs(columns).max()))
         placed.append((rows, columns, values))
     out = np.zeros((len(placed), 2 * reach + 1, 2 * reach + 1))

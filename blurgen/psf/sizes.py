@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
+from collections.abc import Sequence
+from numbers import Integral, Real
 
 from blurgen.errors import InputError
 
@@ -18,9 +19,9 @@ def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:
     InputError
         If either is not a whole number from 1 to 4095.
     """
-    pair = (size, size) if isinstance(size, Integral) else tuple(size)  # type: ignore[arg-type]
-    good = len(pair) == 2 and all(isinstance(n, Integral) and 1 <= n <= MAX_SIZE for n in pair)
-    if not good:
+    pair = (size, size) if isinstance(size, Integral) else size
+    whole = isinstance(pair, Sequence) and all(isinstance(n, Integral) and 1 <= n <= MAX_SIZE for n in pair)
+    if not (whole and isinstance(pair, Sequence) and len(pair) == 2):
         raise InputError(
             f"PSF size {size!r}: a whole number from 1 to {MAX_SIZE}, or (rows, columns), is needed"
         )
@@ -35,7 +36,7 @@ def checked_number(name: str, value: float, low: float, high: float) -> float:
     InputError
         If it is not a number from `low` to `high`.
     """
-    number = float(value)
+    number = float(value) if isinstance(value, Real) else math.nan
     if not (math.isfinite(number) and low <= number <= high):
         raise InputError(f"{name} {value!r}: a number from {low:g} to {high:g} is needed")
     return number

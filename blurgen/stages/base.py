@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from blurgen.convolution import Border, convolve_checked
 from blurgen.distributions import Between, Distribution, tidy
-from blurgen.draws import Draws
+from blurgen.draws import PLACES, Draws
 
 Images = NDArray[np.uint8]
 Columns = Mapping[str, NDArray[Any]]
@@ -104,6 +104,11 @@ class Stage(BaseModel):
         return []
 
     @property
+    def levels(self) -> int:
+        """How many levels of places the stage and those inside it take."""
+        return 1
+
+    @property
     def psf_size(self) -> int:
         """The odd size that holds every PSF of the stage; 1 where it has none."""
         return 1
@@ -160,6 +165,10 @@ def stages_from(items: Any) -> tuple[Stage, ...]:
     """The stages of a recipe's list; errors begin ``stage N (name): field: …``."""
     if not isinstance(items, list | tuple) or not items:
         raise PydanticCustomError("stages", "a list of at least one stage is needed")
+    if len(items) > PLACES:
+        raise PydanticCustomError(
+            "stages", "{n} stages; {most} are the most", {"n": len(items), "most": PLACES}
+        )
     stages = []
     for place, item in enumerate(items):
         try:
@@ -183,7 +192,8 @@ def one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
             return f"{where}: there is no such field"
         return f"there is no field '{where}'{did_you_mean(where, fields)}; there are {', '.join(fields)}"
     if first["type"] in ("stages", "stage"):
-        return first["msg"]
+        option = next((part for part in first["loc"] if isinstance(part, int)), None)
+        return first["msg"] if option is None else f"option {option}, {first['msg']}"
     # of a whole stage its fields are not repeated
     told = where and first["type"] != "missing"
     given = f"{first['input']!r}: " if told else ""

@@ -200,8 +200,10 @@ class Given(PsfStage):
         return {**body, "sha256": digest, "which": which}
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The same shape; InputError where the file is missing or changed."""
-        _loaded(self.file, self.sha256)
+        """The same shape; InputError where the file is missing, changed, or has too few PSFs."""
+        last, most = len(self._stack) - 1, int(self.which.bounds[1])
+        if most > last:
+            raise InputError(f"stage 'given': which reaches {most}, '{self.file}' holds PSFs 0 … {last}")
         return shape
 
     @property
@@ -212,6 +214,11 @@ class Given(PsfStage):
     def psf_size(self) -> int:
         """The common size of the file's PSFs."""
         return int(self._stack.shape[1])
+
+    @classmethod
+    def body_schema(cls) -> dict[str, Any]:
+        """As of any stage, but only the file need be given."""
+        return {**super().body_schema(), "required": ["file"]}
 
     def psfs(self, params: Columns) -> NDArray[np.float32]:
         """The PSF of each number."""

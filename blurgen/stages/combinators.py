@@ -136,7 +136,7 @@ class Option(BaseModel):
     """One of the alternatives of `OneOf`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 1.0
     stages: Stages
 
 
@@ -188,6 +188,11 @@ class OneOf(Stage):
         """The options."""
         return [option.stages for option in self.options]
 
+    @property
+    def levels(self) -> int:
+        """One more than those inside, and one for the options."""
+        return 2 + max(stage.levels for option in self.options for stage in option.stages)
+
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """Each option on the rows that drew it."""
         for number, option in enumerate(self.options):
@@ -223,7 +228,7 @@ class Maybe(Stage):
     """
 
     kind = "maybe"
-    probability: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    probability: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
     stages: Stages
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -242,6 +247,11 @@ class Maybe(Stage):
     def orders(self) -> list[Sequence[Stage]]:
         """The stages, or none."""
         return [self.stages, ()]
+
+    @property
+    def levels(self) -> int:
+        """One more than those inside."""
+        return 1 + max(stage.levels for stage in self.stages)
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """The stages on the rows that drew them."""
@@ -312,6 +322,11 @@ class Shuffled(Stage):
     def orders(self) -> list[Sequence[Stage]]:
         """Every pair of stages stands in either order in one of two."""
         return [self.stages, self.stages[::-1]]
+
+    @property
+    def levels(self) -> int:
+        """One more than those inside."""
+        return 1 + max(stage.levels for stage in self.stages)
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """The stages in each sample's own order."""
