@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -121,14 +120,11 @@ def _convolve(
             elif engine == loops.BOX:
                 loops.boxes(images, extents, chosen, rows, *borders, *rounding, out)
 
-    def run_pairs(pairs: Callable[[tuple[int, int]], None], number: int) -> None:
-        ranges = [(share.start, share.stop) for share in pool.shares(number, threads)]
-        pool.run(pairs, ranges, threads)
-
-    pool.run(work, _parts(len(images), height, threads), threads)
-    for n in np.flatnonzero(engine_of == loops.FFT):
-        psf = psfs[n if len(psfs) > 1 else 0]
-        fourier.convolve_one(images[n], psf, borders, beyond, rounding[1:], out[n], run_pairs)
+    if (engine_of != loops.FFT).any():
+        pool.run(work, _parts(len(images), height, threads), threads)
+    by_fft = np.flatnonzero(engine_of == loops.FFT)
+    if by_fft.size:
+        fourier.convolve_images(images, psfs, by_fft, borders, beyond, rounding[1:], out, threads)
     return out
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen import threads as pool
 from blurgen.loops import fft as loops
+from blurgen.loops.vectors import LANES
 
 # a side is a multiple of the vectors' 16 lanes, with no prime factor but 2 and 3
 _SIDES = sorted(16 * 2**a * 3**b for a in range(17) for b in range(2))
@@ -36,7 +37,8 @@ def plan(shape: tuple[int, int, int], psf_shape: tuple[int, int]) -> Plan:
                 continue
             pairs = -(-(-(-shape[0] // rows) * -(-shape[1] // columns) * shape[2]) // 2)
             points = height * width
-            cost = (pairs + 0.5) * points * (1.0 + _GROWTH * points)
+            # an even number of pairs keeps two threads busy
+            cost = (pairs + (pairs % 2 if pairs > 1 else 0) + 0.5) * points * (1.0 + _GROWTH * points)
             if best is None or cost < best.cost:
                 best = Plan(height, width, pairs, cost)
     assert best is not None
@@ -49,41 +51,64 @@ def _tables(side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return radices, loops.twiddles(side, radices)
 
 
-def convolve_one(
-    image: NDArray[Any],
-    psf: NDArray[np.float32],
+def convolve_images(
+    images: NDArray[Any],
+    psfs: NDArray[np.float32],
+    which: NDArray[np.intp],
     borders: tuple[NDArray[np.int64], NDArray[np.int64], int],
     outside: Any,
     rounding: tuple[np.float32, np.float32, np.float32],
     out: NDArray[Any],
-    run: Callable[[Callable[[tuple[int, int]], None], int], None],
+    threads: int,
 ) -> None:
-    """Convolve one image (H, W, C) with one PSF.
+    """Convolve ``images[which]`` (B, H, W, C) with their PSFs (one each, or one for all) into `out`."""
+    _, height, width, channels = images.shape
+    shape = (height, width, channels)
+    row_of, column_of, reach = borders
+    psf_shape = (psfs.shape[1], psfs.shape[2])
+    size = plan(shape, psf_shape)
+    down, across = _tables(size.height), _tables(size.width)
 
-    ``run(work, count)`` calls ``work((first, last))`` on ranges that cover ``range(count)``, on as many
-    threads as it likes.
-    """
-    shape = (image.shape[0], image.shape[1], image.shape[2])
-    size = plan(shape, (psf.shape[0], psf.shape[1]))
-    tables = (*_tables(size.height), *_tables(size.width))
-    transformed = np.empty(size.height * size.width * 2, np.float32)
-    loops.spectrum(psf, size.height, size.width, *tables, transformed)
-    pixels, results = image.reshape(-1), out.reshape(-1)
+    def spectrum(psf: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
+        transformed = np.empty(size.height * size.width * 2, np.float32)
+        columns = loops.psf_columns(psf, size.height, size.width, *down)
 
-    def work(pairs: tuple[int, int]) -> None:
-        loops.tiles(
-            pixels,
-            shape,
-            pairs,
-            psf.shape,
-            transformed,
-            size.height,
-            size.width,
-            *tables,
-            *borders,
-            outside,
-            *rounding,
-            results,
-        )
+        def transform(groups: slice) -> None:
+            bounds = (groups.start, groups.stop)
+            loops.psf_rows(columns, bounds, size.height, size.width, *across, transformed)
 
-    run(work, size.pairs)
+        pool.run(transform, pool.shares(size.height // LANES, parts), parts)
+        return transformed
+
+    def convolve(n: int, transformed: NDArray[np.float32], parts: int) -> None:
+        pixels, results = images[n].reshape(-1), out[n].reshape(-1)
+
+        def work(pairs: slice) -> None:
+            loops.tiles(
+                pixels,
+                shape,
+                (pairs.start, pairs.stop),
+                psf_shape,
+                transformed,
+                size.height,
+                size.width,
+                *down,
+                *across,
+                row_of,
+                column_of,
+                reach,
+                outside,
+                *rounding,
+                results,
+            )
+
+        pool.run(work, pool.shares(size.pairs, parts), parts)
+
+    # images side by side where there are enough, else the tiles of one
+    beside, within = (threads, 1) if len(which) >= threads else (1, threads)
+    shared = spectrum(psfs[0], within) if len(psfs) == 1 else None
+
+    def one(n: int) -> None:
+        convolve(n, spectrum(psfs[n], within) if shared is None else shared, within)
+
+    pool.run(one, which.tolist(), beside)

@@ -54,15 +54,17 @@ def _vectors_in_row(floats: int) -> int:
 def _vector_starts(rows: int, floats: int, base: int, pitch: int) -> Ints:
     """Where the vectors that cover `rows` rows of `floats` floats begin; the last of a row overlaps.
 
+    GROUP rows of one column of vectors come first: what one reads, the next reads again from the L1 cache.
     At least GROUP entries, repeating the last.
     """
     per_row = _vectors_in_row(floats)
     starts = np.empty(max(GROUP, rows * per_row), np.int64)
     n = 0
-    for r in range(rows):
+    for block in range(0, rows, GROUP):
         for k in range(per_row):
-            starts[n] = base + r * pitch + max(0, min(k * LANES, floats - LANES))
-            n += 1
+            for r in range(block, min(block + GROUP, rows)):
+                starts[n] = base + r * pitch + max(0, min(k * LANES, floats - LANES))
+                n += 1
     starts[n:] = starts[n - 1]
     return starts
 
@@ -576,48 +578,6 @@ def separable(
 
 
 @exact
-def _add_rows(total: Floats, new: Floats) -> None:
-    for i in range(total.size):
-        total[i] += new[i]
-
-
-@exact
-def _slide_rows(total: Floats, new: Floats, old: Floats) -> None:
-    for i in range(total.size):
-        total[i] += new[i] - old[i]
-
-
-@exact
-def _double(sums: Floats, step: int, doubled: Floats) -> None:
-    """Sums over twice as many pixels."""
-    for i in range(sums.size - step):
-        doubled[i] = sums[i] + sums[i + step]
-
-
-@exact
-def _running_sum(total: Floats, count: int, channels: int, one: Floats, other: Floats, sums: Floats) -> None:
-    """Sums over `count` neighbouring pixels, put together from sums over 1, 2, 4 … of them.
-
-    No subtraction, hence no drift along the row.
-    """
-    sums[:] = 0.0
-    one[:] = total
-    covered, power = 0, 1
-    n = sums.size
-    while True:
-        if count & power:
-            shifted = one[covered * channels : covered * channels + n]
-            for i in range(n):
-                sums[i] += shifted[i]
-            covered += power
-        power *= 2
-        if power > count:
-            return
-        _double(one, (power // 2) * channels, other)
-        one, other = other, one
-
-
-@exact
 def boxes(
     images: Pixels,
     extents: Ints,
@@ -635,20 +595,31 @@ def boxes(
     """Convolve ``images[which]`` by equal weights over input shifts ``extents[p]``.
 
     `extents` holds first row, last row, first column, last column of the shifts. The sums over columns
-    slide down ROWS rows and then start afresh; of bytes they are exact as long as they stay below 2²⁴.
+    slide down ROWS rows and then start afresh. Along a row, sums over 2, 4, 8 … pixels are put together from
+    those over half as many, and the wanted number from these: nothing is taken off again, so nothing drifts.
+    Of bytes all sums are exact as long as they stay below 2²⁴.
     """
     _, height, width, channels = images.shape
     floats = width * channels
-    pixels = images.reshape(images.size)
+    pixels, results = images.reshape(images.size), out.reshape(out.size)
+    none, most = np.float32(0.0), np.float32(np.inf)
     for n in which:
         top, bottom, leftmost, rightmost = extents[n if extents.shape[0] > 1 else 0]
         left, right = max(0, -leftmost), max(0, rightmost)
         pitch = floats + (left + right) * channels
         tall, wide = bottom - top + 1, rightmost - leftmost + 1
-        buffer = np.zeros((ROWS + tall) * pitch + 2 * _SLACK, np.float32)
-        total = np.zeros(pitch, np.float32)
-        one, other = np.zeros(pitch, np.float32), np.zeros(pitch, np.float32)
-        sums = np.zeros(floats, np.float32)
+        levels = 1
+        while wide >> levels:
+            levels += 1
+        # behind the padded rows: two lines of sums over columns, then a line for each doubling
+        line = pitch + wide * channels + 2 * _SLACK
+        sums, other = (ROWS + tall) * pitch + 2 * _SLACK, (ROWS + tall) * pitch + 2 * _SLACK + line
+        doubled = other + line
+        buffer = np.zeros(doubled + levels * line, np.float32)
+        starts, out_starts = _vector_starts(1, pitch, 0, pitch), _vector_starts(1, floats, 0, floats)
+        narrow = floats < LANES
+        stage = np.empty(LANES, out.dtype)
+        offsets, weights = np.empty(tall + levels + 3, np.int64), np.empty(tall + levels + 3, np.float32)
         weight = np.float32(1.0 / (tall * wide))
         for y in range(rows[0], rows[1], ROWS):
             last = min(y + ROWS, rows[1]) - 1
@@ -668,20 +639,35 @@ def boxes(
                 buffer,
                 _SLACK,
             )
-            padded = buffer[_SLACK : _SLACK + (ROWS + tall) * pitch].reshape(ROWS + tall, pitch)
-            total[:] = 0.0
-            for r in range(tall - 1):
-                _add_rows(total, padded[r])
             for r in range(last - y + 1):
                 if r == 0:
-                    _add_rows(total, padded[tall - 1])
+                    count = tall
+                    for i in range(tall):
+                        offsets[i], weights[i] = _SLACK + i * pitch, 1.0
                 else:
-                    _slide_rows(total, padded[r + tall - 1], padded[r - 1])
-                begin = (left + leftmost) * channels
-                _running_sum(total[begin:], wide, channels, one[begin:], other[begin:], sums)
-                target = out[n, y + r].reshape(floats)
-                for i in range(floats):
-                    target[i] = min(max(sums[i] * weight + add, low), high)
+                    count = 3
+                    offsets[0], weights[0] = other, 1.0
+                    offsets[1], weights[1] = _SLACK + (r + tall - 1) * pitch, 1.0
+                    offsets[2], weights[2] = _SLACK + (r - 1) * pitch, -1.0
+                _sum_all(buffer, starts, offsets, weights, count, none, -most, most, buffer, sums, starts)
+                for k in range(1, levels):
+                    before = sums if k == 1 else doubled + (k - 1) * line
+                    offsets[0], offsets[1] = before, before + (1 << (k - 1)) * channels
+                    weights[0], weights[1] = 1.0, 1.0
+                    to = doubled + k * line
+                    _sum_all(buffer, starts, offsets, weights, 2, none, -most, most, buffer, to, starts)
+                count, covered = 0, left + leftmost
+                for k in range(levels):
+                    if wide & (1 << k):
+                        level = sums if k == 0 else doubled + k * line
+                        offsets[count], weights[count] = level + covered * channels, weight
+                        covered += 1 << k
+                        count += 1
+                target, to = (stage, 0) if narrow else (results, (n * height + y + r) * floats)
+                _sum_all(buffer, out_starts, offsets, weights, count, add, low, high, target, to, out_starts)
+                if narrow:
+                    _unpack(stage, 1, floats, results, (n * height + y + r) * floats)
+                sums, other = other, sums
 
 
 TAPS, SEPARABLE, BOX, FFT = 0, 1, 2, 3

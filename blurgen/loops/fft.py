@@ -318,32 +318,36 @@ def _transpose_blocks(
 
 
 @exact
-def spectrum(
-    psf: Floats,
-    height: int,
-    width: int,
-    down: Ints,
-    down_table: Floats,
-    across: Ints,
-    across_table: Floats,
-    out: Floats,
-) -> None:
-    """The spectrum of a PSF in a tile of `height` × `width`, over the number of its points.
-
-    `out` holds, for each group of LANES rows, a complex vector of these rows for each column.
-    """
-    blocks = width // LANES
+def psf_columns(psf: Floats, height: int, width: int, radices: Ints, table: Floats) -> Floats:
+    """The column blocks of a tile that holds a PSF, over the number of its points, transformed down."""
     planes = np.zeros(height * width * 2, np.float32)
     scale = np.float32(1.0 / (height * width))
     for i in range(psf.shape[0]):
         for j in range(psf.shape[1]):
             planes[((j // LANES) * height + i) * COMPLEX + j % LANES] = psf[i, j] * scale
     for b in range((psf.shape[1] + LANES - 1) // LANES):
-        forward(planes, b * height * COMPLEX, height, down, down_table)
-    for group in range(height // LANES):
+        forward(planes, b * height * COMPLEX, height, radices, table)
+    return planes
+
+
+@exact
+def psf_rows(
+    planes: Floats,
+    groups: tuple[int, int],
+    height: int,
+    width: int,
+    radices: Ints,
+    table: Floats,
+    out: Floats,
+) -> None:
+    """Transform `groups` of LANES rows of what `psf_columns` gave across: the spectrum in the tile.
+
+    `out` receives, for each group, a complex vector of its rows for each column.
+    """
+    for group in range(groups[0], groups[1]):
         at = group * width * COMPLEX
-        _transpose_blocks(planes, group, height, blocks, out, at, False)
-        forward(out, at, width, across, across_table)
+        _transpose_blocks(planes, group, height, width // LANES, out, at, False)
+        forward(out, at, width, radices, table)
 
 
 @exact

@@ -25,6 +25,7 @@ _FLOATS = ir.VectorType(_FLOAT, LANES)
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
 _INTS = ir.VectorType(ir.IntType(32), LANES)
 _INT64 = ir.IntType(64)
+_VECTORS = {types.uint8: _BYTES, types.float32: _FLOATS, types.int32: _INTS}
 
 
 def pointer_to(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -324,10 +325,9 @@ def _repeat(_typing: Any, value: Any, target: Any, to: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, target, to = arguments
-        in_bytes = signature.args[1].dtype == types.uint8
-        vector = spread(builder, value, _BYTES if in_bytes else _FLOATS)
+        kind = _VECTORS[signature.args[1].dtype]
         pointer = pointer_to(context, builder, signature.args[1], target, to)
-        store(builder, vector, pointer, 1 if in_bytes else 4)
+        store(builder, spread(builder, value, kind), pointer, 1 if kind is _BYTES else 4)
         return context.get_dummy_value()
 
     return signature, generate
