@@ -10,7 +10,7 @@ from blurgen.loops.jit import exact
 
 @exact
 def turn(images: NDArray[np.uint8], quarters: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-    """Write each of `images` (B, H, W, C) turned anticlockwise; square ones where `quarters` is odd."""
+    """Write those of `images` (B, H, W, C) that turn, anticlockwise; square ones where `quarters` is odd."""
     count, height, width, channels = images.shape
     pixels, turned = images.reshape(images.size), out.reshape(out.size)
     row = width * channels
@@ -25,7 +25,6 @@ def turn(images: NDArray[np.uint8], quarters: NDArray[np.int64], out: NDArray[np
         elif quarters[n] == 3:
             first, below, right = size - row, channels, -row
         else:
-            turned[n * size : (n + 1) * size] = pixels[n * size : (n + 1) * size]
             continue
         to = n * size
         for y in range(height):

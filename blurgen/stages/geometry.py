@@ -35,6 +35,7 @@ class Turn(Stage):
 
     def apply(self, images: Images, params: Columns, draws: Draws) -> Images:
         """The turned images."""
-        out = np.empty(images.shape, np.uint8)
-        loops.turn(np.ascontiguousarray(images), params["quarters"], out)
+        images = np.ascontiguousarray(images)
+        out = images.copy()
+        loops.turn(images, params["quarters"], out)
         return out
