@@ -25,7 +25,7 @@ RECIPES = {
     "mnist-motion-len5": "95c9fff508dd2b7b41c24cabefddd2b6c189812f6c08b91d0155a617ca34dd77",
 }
 ALL_STAGES = "d34008b56659864e08147e251c33b28f09210dcf0efb0639cb6a71e6eb67a6a6"
-CONVOLUTIONS = "c67b88f72bf11e3672b5ceeba5ad9d5e508dfb59add211f9e326b4a2d62ceb7b"
+CONVOLUTIONS = "17f485609fc436686fed0c5dade07c24b6dd31c51e8b74f407591402fc95d99e"
 
 
 def digest_of_pairs(recipe):
