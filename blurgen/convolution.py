@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -15,6 +17,7 @@ from blurgen.loops import convolve as loops
 Border = Literal["replicate", "reflect", "mirror", "wrap", "constant"]
 
 _FFT_COST = 130.0  # of one point of a tile, in taps of the tap engine
+_PARTS = 4  # for each thread
 _LONGEST_PSF = 1 << 20
 _MOST_TAPS = 500.0  # beyond, the integer sums of the tap engine could overflow
 
@@ -107,7 +110,7 @@ def _convolve(
     loops.classify(psfs, counts, fft_cost, engines, extents, down, across)
     engine_of = np.broadcast_to(engines, len(images))
 
-    def work(part: tuple[NDArray[np.int64], tuple[int, int]]) -> None:
+    def work(part: tuple[NDArray[np.intp], tuple[int, int]]) -> None:
         which, rows = part
         for engine in np.unique(engine_of[which]):
             chosen = which[engine_of[which] == engine]
@@ -120,25 +123,39 @@ def _convolve(
             elif engine == loops.BOX:
                 loops.boxes(images, extents, chosen, rows, *borders, *rounding, out)
 
-    if (engine_of != loops.FFT).any():
-        pool.run(work, _parts(len(images), height, threads), threads)
-    by_fft = np.flatnonzero(engine_of == loops.FFT)
+    direct, by_fft = np.flatnonzero(engine_of != loops.FFT), np.flatnonzero(engine_of == loops.FFT)
+    fft = fourier.FourierEngine(images, psfs, borders, beyond, rounding[1:], out)
     if by_fft.size:
-        fourier.convolve_images(images, psfs, by_fft, borders, beyond, rounding[1:], out, threads)
+        fft.prepare(threads)
+    tasks: list[Callable[[], None]] = []
+    if len(by_fft) < threads:  # too few to keep all threads busy: the threads share each
+        for n in by_fft:
+            fft.convolve(int(n), threads)
+    else:
+        tasks += [partial(fft.convolve, int(n), 1) for n in by_fft]
+    tasks += [partial(work, part) for part in _parts(direct, height, threads)]
+    pool.run(_call, tasks, threads)
     return out
 
 
-def _parts(count: int, height: int, threads: int) -> list[tuple[NDArray[np.int64], tuple[int, int]]]:
+def _call(task: Callable[[], None]) -> None:
+    task()
+
+
+def _parts(
+    which: NDArray[np.intp], height: int, threads: int
+) -> list[tuple[NDArray[np.intp], tuple[int, int]]]:
     """Cut the work into (images, rows): whole images where there are enough for all threads."""
-    everything = np.arange(count)
-    if count >= threads or height < 2 * loops.ROWS:
-        return [(everything[share], (0, height)) for share in pool.shares(count, threads)]
+    if threads == 1 or len(which) >= threads or height < 2 * loops.ROWS:
+        # more parts than threads: who is done early takes another
+        parts = 1 if threads == 1 else _PARTS * threads
+        return [(which[share], (0, height)) for share in pool.shares(len(which), parts)]
     blocks = -(-height // loops.ROWS)
     bands = [
         (share.start * loops.ROWS, min(height, share.stop * loops.ROWS))
-        for share in pool.shares(blocks, -(-threads // count))
+        for share in pool.shares(blocks, -(-threads // max(1, len(which))))
     ]
-    return [(everything[n : n + 1], band) for n in range(count) for band in bands]
+    return [(which[n : n + 1], band) for n in range(len(which)) for band in bands]
 
 
 def border_map(size: int, reach: int, border: str) -> NDArray[np.int64]:

@@ -51,64 +51,79 @@ def _tables(side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return radices, loops.twiddles(side, radices)
 
 
-def convolve_images(
-    images: NDArray[Any],
-    psfs: NDArray[np.float32],
-    which: NDArray[np.intp],
-    borders: tuple[NDArray[np.int64], NDArray[np.int64], int],
-    outside: Any,
-    rounding: tuple[np.float32, np.float32, np.float32],
-    out: NDArray[Any],
-    threads: int,
-) -> None:
-    """Convolve ``images[which]`` (B, H, W, C) with their PSFs (one each, or one for all) into `out`."""
-    _, height, width, channels = images.shape
-    shape = (height, width, channels)
-    row_of, column_of, reach = borders
-    psf_shape = (psfs.shape[1], psfs.shape[2])
-    size = plan(shape, psf_shape)
-    down, across = _tables(size.height), _tables(size.width)
+class FourierEngine:
+    """Convolves images (B, H, W, C) with their PSFs (one each, or one for all) into `out`.
 
-    def spectrum(psf: NDArray[np.float32], parts: int) -> NDArray[np.float32]:
-        transformed = np.empty(size.height * size.width * 2, np.float32)
-        columns = loops.psf_columns(psf, size.height, size.width, *down)
+    Parameters
+    ----------
+    images, psfs, out : ndarray
+        As the loops take them.
+    borders : tuple
+        Which row and which column stands where, and the reach.
+    outside : scalar
+        The value beyond a constant border.
+    rounding : tuple of float32
+        What is added, and the limits.
+    """
 
-        def transform(groups: slice) -> None:
-            bounds = (groups.start, groups.stop)
-            loops.psf_rows(columns, bounds, size.height, size.width, *across, transformed)
+    def __init__(
+        self,
+        images: NDArray[Any],
+        psfs: NDArray[np.float32],
+        borders: tuple[NDArray[np.int64], NDArray[np.int64], int],
+        outside: Any,
+        rounding: tuple[np.float32, np.float32, np.float32],
+        out: NDArray[Any],
+    ) -> None:
+        self._images, self._psfs, self._out = images, psfs, out
+        self._borders, self._outside, self._rounding = borders, outside, rounding
+        self._shape = (images.shape[1], images.shape[2], images.shape[3])
+        self._psf_shape = (psfs.shape[1], psfs.shape[2])
+        self._plan = plan(self._shape, self._psf_shape)
+        self._tables = _tables(self._plan.height), _tables(self._plan.width)
+        self._shared: NDArray[np.float32] | None = None
 
-        pool.run(transform, pool.shares(size.height // LANES, parts), parts)
-        return transformed
+    def prepare(self, threads: int) -> None:
+        """Transform the PSF, where it is one for all images."""
+        if len(self._psfs) == 1:
+            self._shared = self._spectrum(self._psfs[0], threads)
 
-    def convolve(n: int, transformed: NDArray[np.float32], parts: int) -> None:
-        pixels, results = images[n].reshape(-1), out[n].reshape(-1)
+    def convolve(self, n: int, threads: int) -> None:
+        """Convolve one image, its tiles shared among threads."""
+        spectrum = self._spectrum(self._psfs[n], threads) if self._shared is None else self._shared
+        row_of, column_of, reach = self._borders
+        down, across = self._tables
+        pixels, results = self._images[n].reshape(-1), self._out[n].reshape(-1)
 
         def work(pairs: slice) -> None:
             loops.tiles(
                 pixels,
-                shape,
+                self._shape,
                 (pairs.start, pairs.stop),
-                psf_shape,
-                transformed,
-                size.height,
-                size.width,
+                self._psf_shape,
+                spectrum,
+                self._plan.height,
+                self._plan.width,
                 *down,
                 *across,
                 row_of,
                 column_of,
                 reach,
-                outside,
-                *rounding,
+                self._outside,
+                *self._rounding,
                 results,
             )
 
-        pool.run(work, pool.shares(size.pairs, parts), parts)
+        pool.run(work, pool.shares(self._plan.pairs, threads), threads)
 
-    # images side by side where there are enough, else the tiles of one
-    beside, within = (threads, 1) if len(which) >= threads else (1, threads)
-    shared = spectrum(psfs[0], within) if len(psfs) == 1 else None
+    def _spectrum(self, psf: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
+        height, width = self._plan.height, self._plan.width
+        down, across = self._tables
+        transformed = np.empty(height * width * 2, np.float32)
+        columns = loops.psf_columns(psf, height, width, *down)
 
-    def one(n: int) -> None:
-        convolve(n, spectrum(psfs[n], within) if shared is None else shared, within)
+        def work(groups: slice) -> None:
+            loops.psf_rows(columns, (groups.start, groups.stop), height, width, *across, transformed)
 
-    pool.run(one, which.tolist(), beside)
+        pool.run(work, pool.shares(height // LANES, threads), threads)
+        return transformed
