@@ -34,15 +34,17 @@ Pixels = NDArray[Any]  # uint8 or float32
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-_STRIP_FLOATS = 1 << 16  # of a strip's buffer: 256 KiB, half of a small L2 cache
+_STRIP_FLOATS = 1 << 17  # of a strip's buffer: 512 KiB, half of the L2 cache
 ROWS = 64  # `rows`, which part of an image to work at, begins at a multiple of this
 _SLACK = 2 * LANES  # floats that vectors may touch before and after a buffer
 
 
 @exact
 def _strip_rows(height: int, pitch: int, span: int) -> int:
-    """How many rows of output a strip takes, given `span` more rows of input."""
-    return min(height, max(16, _STRIP_FLOATS // pitch - span))
+    """How many rows of output a strip takes, given `span` more rows of input; all strips about alike."""
+    most = max(16, _STRIP_FLOATS // pitch - span)
+    strips = (height + most - 1) // most
+    return (height + strips - 1) // strips
 
 
 @exact
