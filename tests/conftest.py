@@ -8,7 +8,7 @@ from hypothesis import settings
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=40, database=None)
-settings.register_profile("fuzz", derandomize=True, deadline=None, max_examples=2000, database=None)
+settings.register_profile("fuzz", derandomize=True, deadline=None, max_examples=400, database=None)
 settings.load_profile(PROFILE)
 
 

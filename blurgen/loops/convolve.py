@@ -147,6 +147,7 @@ def _fill_repeating(
     left_column, right_column = column_of[0], column_of[column_of.size - 1]
     before, behind = outside, outside
     line = at
+    short = values <= 2 * LANES and left <= LANES and right <= LANES
     for y in range(first, last + 1):
         row = row_of[reach + y]
         if row < 0:
@@ -158,6 +159,13 @@ def _fill_repeating(
         if left_column >= 0:
             before = buffer.dtype.type(image[row + left_column])
             behind = buffer.dtype.type(image[row + right_column])
+        if short:  # what the loops below come to, in four stores
+            repeat(before, buffer, line)
+            copy(image, row, buffer, line + left)
+            copy(image, row + values - LANES, buffer, line + left + values - LANES)
+            repeat(behind, buffer, line + left + values)
+            line += pitch
+            continue
         # plain whiles: a range with a step divides first
         i = line
         while i < line + left:
