@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -41,25 +42,25 @@ _Number = Annotated[FiniteFloat, Field(strict=True)]
 _Whole = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
 
 
-class Distribution(BaseModel):
+class Distribution(BaseModel, ABC):
     """What a parameter is drawn from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
     kind: ClassVar[str]
 
     @property
+    @abstractmethod
     def bounds(self) -> tuple[float, float]:
         """The least and the greatest value that can come; infinite where there is none."""
-        raise NotImplementedError
 
     @property
     def whole(self) -> bool:
         """Whether only whole numbers can come."""
         return False
 
+    @abstractmethod
     def sample(self, draws: Draws, parameter: int) -> Column:
         """One value a sample, float64, shape (B,)."""
-        raise NotImplementedError
 
 
 class Constant(Distribution):

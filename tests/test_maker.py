@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import h5py
@@ -845,3 +846,23 @@ print(peak() - before)
 """
     grown = float(python(code, tmp_path).stdout)
     assert grown < 100  # MB; the pairs take 320
+
+
+def test_no_thread_outlives_a_failure(tmp_path, monkeypatch):
+    """Chunks under way end before the error is raised: nobody writes to a file that is closed."""
+    begun, go_on = threading.Event(), threading.Event()
+    remake = maker.remake
+
+    def slow_or_failing(source, header, start, stop):
+        if start == 0:
+            begun.wait(10)
+            raise SourceError("the first chunk")
+        begun.set()
+        go_on.wait(0.2)
+        return remake(source, header, start, stop)
+
+    monkeypatch.setattr(maker, "_CHUNK_BYTES", 7 * BYTES_A_PAIR)
+    monkeypatch.setattr(maker, "remake", slow_or_failing)
+    with pytest.raises(SourceError, match="the first chunk"):
+        blurgen.make(SOURCE, tmp_path / "a.h5", RECIPE, threads=2)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("blurgen-make")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -28,8 +29,8 @@ class ImagePair(NamedTuple):
     blurred: Images
 
 
-class Stage(BaseModel):
-    """One degradation: `sample` looks at no image, `apply` decides nothing.
+class Stage(BaseModel, ABC):
+    """One degradation: `sample` looks at no image, `apply_pair` decides nothing.
 
     A subclass names itself by `kind` and declares each parameter as a field
     ``name: Annotated[AnyDistribution, Between(low, high)]``. The fields' order is the order of their draws:
@@ -85,18 +86,9 @@ class Stage(BaseModel):
             columns[name] = values.astype(np.int64) if mark.whole else values
         return columns
 
-    def apply(self, images: Images, params: Columns, draws: Draws) -> Images:
-        """The degraded images; `images` stays as it is."""
-        raise NotImplementedError
-
+    @abstractmethod
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """Degrade the blurred images, and the sharp ones too where the stage changes those."""
-        blurred = self.apply(pair.blurred, params, draws)
-        if not self.changes_sharp:
-            return ImagePair(pair.sharp, blurred)
-        if pair.sharp is pair.blurred:
-            return ImagePair(blurred, blurred)
-        return ImagePair(self.apply(pair.sharp, params, draws), blurred)
 
     @property
     def orders(self) -> list[Sequence[Stage]]:
@@ -119,7 +111,24 @@ class Stage(BaseModel):
         return np.ones((count, 1, 1), np.float32)
 
 
-class PsfStage(Stage):
+class ImageStage(Stage):
+    """A stage that degrades images by themselves."""
+
+    @abstractmethod
+    def apply(self, images: Images, params: Columns, draws: Draws) -> Images:
+        """The degraded images; `images` stays as it is."""
+
+    def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
+        """Degrade the blurred images, and the sharp ones too where the stage changes those."""
+        blurred = self.apply(pair.blurred, params, draws)
+        if not self.changes_sharp:
+            return ImagePair(pair.sharp, blurred)
+        if pair.sharp is pair.blurred:
+            return ImagePair(blurred, blurred)
+        return ImagePair(self.apply(pair.sharp, params, draws), blurred)
+
+
+class PsfStage(ImageStage):
     """A stage that convolves with a PSF drawn from its parameters."""
 
     border: Border = "replicate"

@@ -10,10 +10,10 @@ from blurgen.distributions import AnyDistribution, Between
 from blurgen.draws import Draws
 from blurgen.errors import InputError
 from blurgen.loops import geometry as loops
-from blurgen.stages.base import Columns, Images, Stage
+from blurgen.stages.base import Columns, Images, ImageStage
 
 
-class Turn(Stage):
+class Turn(ImageStage):
     """Turn the image by quarter turns anticlockwise, the sharp one too.
 
     Parameters

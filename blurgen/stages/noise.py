@@ -9,10 +9,10 @@ import numpy as np
 from blurgen.distributions import AnyDistribution, Between
 from blurgen.draws import Draws
 from blurgen.loops import noise as loops
-from blurgen.stages.base import Columns, Images, Stage
+from blurgen.stages.base import Columns, Images, ImageStage
 
 
-class GaussianNoise(Stage):
+class GaussianNoise(ImageStage):
     """Independent normal noise on every pixel and channel, rounded half up and clipped to 0 … 255.
 
     Each value's noise is a function of (seed, sample, stage, its place in the image) alone; see
