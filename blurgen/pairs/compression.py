@@ -50,7 +50,7 @@ def _lzf(data: NDArray[np.uint8]) -> bytes:
 def _zstd(data: NDArray[np.uint8]) -> bytes:
     import zstandard
 
-    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data.data)
+    return bytes(zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(data.data))
 
 
 COMPRESSIONS = ("gzip", "lzf", "zstd")
