@@ -124,15 +124,15 @@ def _convolve(
                 loops.boxes(images, extents, chosen, rows, *borders, *rounding, out)
 
     direct, by_fft = np.flatnonzero(engine_of != loops.FFT), np.flatnonzero(engine_of == loops.FFT)
-    fft = fourier.FourierEngine(images, psfs, borders, beyond, rounding[1:], out)
-    if by_fft.size:
-        fft.prepare(threads)
     tasks: list[Callable[[], None]] = []
-    if len(by_fft) < threads:  # too few to keep all threads busy: the threads share each
-        for n in by_fft:
-            fft.convolve(int(n), threads)
-    else:
-        tasks += [partial(fft.convolve, int(n), 1) for n in by_fft]
+    if by_fft.size:
+        fft = fourier.FourierEngine(images, psfs, borders, beyond, rounding[1:], out)
+        fft.prepare(threads)
+        if len(by_fft) >= threads:
+            tasks += [partial(fft.convolve, int(n), 1) for n in by_fft]
+        else:  # too few to keep all threads busy: the threads share each
+            for n in by_fft:
+                fft.convolve(int(n), threads)
     tasks += [partial(work, part) for part in _parts(direct, height, threads)]
     pool.run(_call, tasks, threads)
     return out

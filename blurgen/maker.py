@@ -6,8 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -208,32 +207,23 @@ def _fill(
     gaps = writer.missing()
     done = header.count - sum(stop - start for start, stop in gaps)
 
-    def work(start: int, stop: int) -> int:
+    def work(chunk: tuple[int, int]) -> int:
+        start, stop = chunk
         writer.write(start, remake(source, header, start, stop))
         return stop - start
 
     chunks = _chunks(gaps, chunk_rows(header))
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="blurgen-make")
-    running: set[Future[int]] = set()
     noted = time.monotonic()
-    try:
-        if progress:
-            progress(done, header.count)
-        while True:
-            for start, stop in islice(chunks, 2 * workers - len(running)):
-                running.add(threads.submit(work, start, stop))
-            if not running:
-                break
-            finished, running = wait(running, timeout=_CHECKPOINT_SECONDS, return_when=FIRST_COMPLETED)
-            done += sum(future.result() for future in finished)
+    if progress:
+        progress(done, header.count)
+    with closing(pool.stream(work, chunks, workers, "blurgen-make", _CHECKPOINT_SECONDS)) as results:
+        for finished in results:
+            done += sum(finished)
             if progress:
                 progress(done, header.count)
             if time.monotonic() - noted > _CHECKPOINT_SECONDS:
                 writer.checkpoint()
                 noted = time.monotonic()
-    finally:
-        # chunks under way end first, so that they can be noted and the file closed
-        threads.shutdown(cancel_futures=True)
 
 
 def _chunks(gaps: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice, pairwise
 from typing import TypeVar
 
 from blurgen.checks import checked_whole
@@ -47,6 +47,28 @@ def run(function: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]
     if threads not in _pools:
         _pools[threads] = ThreadPoolExecutor(threads, thread_name_prefix="blurgen")
     return list(_pools[threads].map(function, items))
+
+
+def stream(
+    function: Callable[[T], R], items: Iterator[T], threads: int, name: str, seconds: float | None = None
+) -> Generator[list[R], None, None]:
+    """``function(item)`` of every item, in lists as they are done, on threads called `name`.
+
+    At most two items a thread are under way. The list is empty where `seconds` pass without a result. Items
+    under way end before the iteration does, by an error too; who may leave it early closes it.
+    """
+    executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    running: set[Future[R]] = set()
+    try:
+        while True:
+            for item in islice(items, 2 * threads - len(running)):
+                running.add(executor.submit(function, item))
+            if not running:
+                return
+            finished, running = wait(running, timeout=seconds, return_when=FIRST_COMPLETED)
+            yield [future.result() for future in finished]
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def shares(count: int, parts: int) -> Iterator[slice]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -198,28 +198,22 @@ def _compare(
     """Dataset → rows that differ, on threads."""
     tasks = _tasks(rows, chunk_rows(pairs.header))
     stored = _stored(pairs)
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="blurgen-verify")
-    running: set[Future[tuple[int, dict[str, Rows]]]] = set()
     differing: dict[str, list[Rows]] = {name: [] for name in stored}
     done = 0
-    try:
-        if progress:
-            progress(0, rows.size)
-        while True:
-            for task in islice(tasks, 2 * workers - len(running)):
-                running.add(threads.submit(_compare_runs, source, pairs.header, stored, task))
-            if not running:
-                break
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                compared, found = future.result()
+
+    def work(task: list[tuple[int, int]]) -> tuple[int, dict[str, Rows]]:
+        return _compare_runs(source, pairs.header, stored, task)
+
+    if progress:
+        progress(0, rows.size)
+    with closing(pool.stream(work, tasks, workers, "blurgen-verify")) as results:
+        for finished in results:
+            for compared, found in finished:
                 done += compared
                 for name, where in found.items():
                     differing[name].append(where)
             if progress:
                 progress(done, rows.size)
-    finally:
-        threads.shutdown(cancel_futures=True)
     return {name: np.sort(np.concatenate(parts)) for name, parts in differing.items() if parts}
 
 

@@ -11,11 +11,17 @@ from blurgen.errors import FileError
 def noted_rows(path: Path) -> int:
     """How many rows the whole lines of a journal note; none where there is no journal."""
     try:
-        text = path.read_bytes()
+        text = _whole_lines(path)
     except OSError:
         return 0
-    ranges = [line.split()[:2] for line in text[: text.rfind(b"\n") + 1].splitlines()]
+    ranges = [line.split()[:2] for line in text.splitlines()]
     return sum(int(stop) - int(start) for start, stop in ranges)
+
+
+def _whole_lines(path: Path) -> bytes:
+    """The text up to its last newline; a line that a crash cut short does not count."""
+    text = path.read_bytes() if path.exists() else b""
+    return text[: text.rfind(b"\n") + 1]
 
 
 class Journal:
@@ -42,12 +48,11 @@ class Journal:
 
     def __init__(self, path: Path, count: int, numbers: int) -> None:
         self.count = count
-        text = path.read_bytes() if path.exists() else b""
-        whole = text.rfind(b"\n") + 1
-        self.lines = [_parsed(line, count, numbers, path) for line in text[:whole].splitlines()]
+        text = _whole_lines(path)
+        self.lines = [_parsed(line, count, numbers, path) for line in text.splitlines()]
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         # the next line must not be glued to a torn one
-        os.ftruncate(self._file, whole)
+        os.ftruncate(self._file, len(text))
 
     def add(self, lines: list[tuple[int, ...]]) -> None:
         """Append lines and bring them to the disk."""

@@ -93,7 +93,7 @@ class PairWriter:
         self._file = self._chunks = -1
         self._journal: Journal | None = None
         try:
-            self._open(overwrite)
+            self._open()
         except OSError as error:
             self._close()
             raise self._failed(error) from None
@@ -101,13 +101,13 @@ class PairWriter:
             self._close()
             raise
 
-    def _open(self, overwrite: bool) -> None:
+    def _open(self) -> None:
         if self.path.exists() and not self.path.is_file():
             raise FileError(f"'{self.path}' is no ordinary file; the name of one is needed")
         self._check_free()
         if not self.path.parent.is_dir():
             raise FileError(f"'{self.path}' cannot be written: there is no folder '{self.path.parent}'")
-        if self._partial.exists() and self._may_go(overwrite):
+        if self._partial.exists() and self._may_go():
             self._partial.unlink()
         if not self._partial.exists():
             self._begin()
@@ -127,15 +127,15 @@ class PairWriter:
         if self.path.exists() and not self._overwrite:
             raise FileError(f"'{self.path}' exists; give another name, or allow overwriting (--overwrite)")
 
-    def _may_go(self, overwrite: bool) -> bool:
+    def _may_go(self) -> bool:
         """Whether the partial file that is there can be discarded, nobody having a use for it."""
         try:
             ours = not self._differences()
         except FileError:
-            if not overwrite:
+            if not self._overwrite:
                 raise
             ours = False
-        if ours or not overwrite:
+        if ours or not self._overwrite:
             return False
         file = os.open(self._partial, os.O_RDWR)
         try:
