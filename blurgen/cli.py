@@ -586,8 +586,9 @@ def _of_recipe(name: str, count: int, seed: int) -> _Gallery:
     recipe = load_recipe(name)
     if recipe.psf_size == 1:
         raise InputError(f"recipe '{recipe.name}' has no PSF: none of its stages is a blur by one")
-    params = recipe.sample(recipe.draws(seed, np.arange(count, dtype=np.int64)))
-    psfs = recipe.psfs(params, count)
+    draws = recipe.draws(seed, np.arange(count, dtype=np.int64))
+    params = recipe.sample(draws)
+    psfs = recipe.psfs(params, draws)
     captions = [[f"#{i}", *short_params(params, i)] for i in range(count)]
     return _Gallery(list(psfs), captions, f"{recipe.name}, seed {seed}")
 

@@ -13,8 +13,11 @@ from blurgen import threads as pool
 from blurgen.checks import checked_whole
 from blurgen.convolution import checked_images
 from blurgen.draws import MAX_SEED
+from blurgen.errors import InputError
 from blurgen.recipe import Recipe, load_recipe
 from blurgen.stages.base import ImagePair
+
+_PASS_BYTES = 1 << 19  # of images that go through all stages at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,7 @@ def degrade(
     seed: int = 0,
     start: int = 0,
     *,
+    blurred: NDArray[np.uint8] | None = None,
     threads: int | None = 1,
 ) -> Pairs:
     """Make a pair of each image.
@@ -61,6 +65,8 @@ def degrade(
     start : int
         The index of the first sample. With a recipe of several copies, samples ``k·copies`` to
         ``(k + 1)·copies − 1`` are taken to be copies of one image.
+    blurred : ndarray, optional
+        Of the images' shape: what the recipe degrades further, where the pairs exist already.
     threads : int or None
         How many threads work; None takes all usable processors.
 
@@ -82,6 +88,9 @@ def degrade(
     ((2, 28, 28, 1), ['0.turn.quarters', '1.motion.angle', '1.motion.length'])
     """
     batch = checked_images(images, (np.uint8,))
+    other = batch if blurred is None else checked_images(blurred, (np.uint8,))
+    if other.shape != batch.shape:
+        raise InputError(f"blurred has the shape {other.shape}, images {batch.shape}; they must be the same")
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     seed = checked_whole("seed", seed, 0, MAX_SEED)
     start = checked_whole("start", start, 0, 2**63 - 1 - len(batch))
@@ -90,7 +99,9 @@ def degrade(
     index = np.arange(start, start + len(batch), dtype=np.int64)
 
     def part(rows: slice) -> Pairs:
-        return degrade_checked(batch[rows], chosen, seed, index[rows])
+        sharp = batch[rows]
+        pair = ImagePair(sharp, sharp if blurred is None else other[rows])
+        return degrade_checked(pair, chosen, seed, index[rows])
 
     done = pool.run(part, pool.shares(len(batch), pool.checked(threads)), pool.checked(threads))
     pairs = done[0] if len(done) == 1 else _joined(done)
@@ -99,12 +110,27 @@ def degrade(
     return pairs
 
 
-def degrade_checked(images: NDArray[np.uint8], recipe: Recipe, seed: int, index: NDArray[np.int64]) -> Pairs:
-    """Make a pair of each of `images`, known to be a C-contiguous (B, H, W, C), as samples `index`."""
+def degrade_checked(pair: ImagePair, recipe: Recipe, seed: int, index: NDArray[np.int64]) -> Pairs:
+    """Degrade pairs known to be C-contiguous (B, H, W, C), as samples `index`.
+
+    A few images at a time go through all stages, so that they stay in the processor's L2 cache.
+    """
     draws = recipe.draws(seed, index)
     params = recipe.sample(draws)
-    pair = recipe.apply(ImagePair(images, images), params, draws)
-    return Pairs(pair.sharp, pair.blurred, params)
+    rows = max(1, _PASS_BYTES // pair.blurred[0].nbytes)
+    if rows >= len(index):
+        done = recipe.apply(pair, params, draws)
+        return Pairs(done.sharp, done.blurred, params)
+    parts = []
+    for start in range(0, len(index), rows):
+        part = slice(start, start + rows)
+        sharp = pair.sharp[part]
+        own = ImagePair(sharp, sharp if pair.sharp is pair.blurred else pair.blurred[part])
+        columns = {name: column[part] for name, column in params.items()}
+        parts.append(recipe.apply(own, columns, draws.rows(np.arange(len(index))[part])))
+    one = all(part.sharp is part.blurred for part in parts)
+    blurred = np.concatenate([part.blurred for part in parts])
+    return Pairs(blurred if one else np.concatenate([part.sharp for part in parts]), blurred, params)
 
 
 def _joined(parts: list[Pairs]) -> Pairs:

@@ -22,6 +22,7 @@ from blurgen.pairs import Header, PairWriter
 from blurgen.recipe import Recipe, load_recipe
 from blurgen.sources import open_source
 from blurgen.sources.base import Source
+from blurgen.stages.base import ImagePair
 
 _CHUNK_BYTES = 2 << 20  # of the pairs that a thread takes at a time: they stay in its L2 cache
 _CHECKPOINT_SECONDS = 1.0
@@ -145,7 +146,10 @@ def header_for(
             f"{most} pairs; ask for fewer, or for more copies (--copies)"
         )
     if psf:
-        recipe.psfs(recipe.sample(recipe.draws(0, np.empty(0, np.int64))), 0)  # refuses where there is none
+        if source.has_blurred:
+            raise InputError(f"source '{source.name}' holds blurred images whose PSFs nobody knows (--psf)")
+        none = recipe.draws(0, np.empty(0, np.int64))
+        recipe.psfs(recipe.sample(none), none)  # refuses where there is none
     return Header(
         recipe=recipe,
         seed=seed,
@@ -165,10 +169,12 @@ def remake(source: Source, header: Header, start: int, stop: int) -> dict[str, N
     index = np.arange(start, stop, dtype=np.int64)
     source_index = index // header.recipe.copies
     first, last = int(source_index[0]), int(source_index[-1]) + 1
-    images = source.read(first, last)
+    sharp, blurred = source.read_pairs(first, last)
     if header.recipe.copies > 1:
-        images = images[source_index - first]
-    pairs = degrade_checked(images, header.recipe, header.seed, index)
+        one = sharp is blurred
+        sharp = sharp[source_index - first]
+        blurred = sharp if one else blurred[source_index - first]
+    pairs = degrade_checked(ImagePair(sharp, blurred), header.recipe, header.seed, index)
     columns: dict[str, NDArray[Any]] = {
         "sharp": pairs.sharp,
         "blurred": pairs.blurred,
@@ -178,7 +184,7 @@ def remake(source: Source, header: Header, start: int, stop: int) -> dict[str, N
     if header.has_labels:
         columns["label"] = source.labels(first, last)[source_index - first]
     if header.psf_size:
-        columns["psf"] = header.recipe.psfs(pairs.params, len(index))
+        columns["psf"] = header.recipe.psfs(pairs.params, header.recipe.draws(header.seed, index))
     return columns
 
 

@@ -27,7 +27,13 @@ from blurgen.stages.base import (
     one_sentence,
     sample_all,
 )
-from blurgen.stages.combinators import Stages, composed_psfs, composed_size, move_after_blur
+from blurgen.stages.combinators import (
+    Stages,
+    composed_psfs,
+    composed_size,
+    move_after_blur,
+    without_one_psf,
+)
 
 
 class Recipe(BaseModel):
@@ -180,20 +186,28 @@ class Recipe(BaseModel):
         """The odd size that holds the PSF of all stages together."""
         return composed_size(self.stages)
 
-    def psfs(self, params: Columns, count: int) -> NDArray[np.float32]:
-        """The PSF of all blurs of each sample together, float32 (count, k, k), k = `psf_size`.
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
+        """The PSF of all blurs of each sample together, float32 (B, k, k), k = `psf_size`.
+
+        `params` is what `sample` gave for `draws`.
 
         Borders and rounding between the blurs aside, the blurred image is the sharp one convolved with it.
 
         Raises
         ------
         InputError
-            If a stage moves pixels after a blur, so that no one PSF of the sharp image describes it.
+            If a stage moves pixels after a blur, or blurs each place differently, so that no one PSF of the
+            sharp image describes it.
         """
+        varying = without_one_psf(self.stages)
+        if varying:
+            raise InputError(
+                f"recipe '{self.name}': '{varying}' does not blur by one PSF for the whole image"
+            )
         mover, _ = move_after_blur(self.stages)
         if mover:
             raise InputError(f"recipe '{self.name}': '{mover}' follows a blur, so there is no one PSF")
-        return composed_psfs(self.stages, params, count)
+        return composed_psfs(self.stages, params, draws)
 
 
 class _Loader(yaml.SafeLoader):

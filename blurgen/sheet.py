@@ -271,15 +271,15 @@ def _magnified(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
 def _psfs(
     pairs: PairFile, index: NDArray[np.int64], params: Mapping[str, NDArray[Any]]
 ) -> NDArray[np.float32] | None:
-    """The PSFs of some rows: those of the file, else rendered again; None where a recipe has none."""
+    """The PSFs of some rows, of the file or rendered again; None where no one PSF describes the blur."""
     if pairs.psf is not None:
         return np.asarray(pairs.psf[index])
     if pairs.recipe.psf_size == 1:
         return None
     try:
-        return pairs.recipe.psfs(params, index.size)
+        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, index))
     except InputError:
-        return None  # pixels move after the blur: no one PSF describes it
+        return None
 
 
 def _trimmed(psfs: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

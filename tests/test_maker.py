@@ -157,7 +157,7 @@ def test_psfs(tmp_path, small_chunks):
     pairs = blurgen.open_pairs(blurgen.make(SOURCE, tmp_path / "b.h5", RECIPE, psf=True))
     assert plain.psf is None
     assert np.array_equal(pairs.blurred, plain.blurred)
-    assert np.array_equal(pairs.psf, RECIPE.psfs(pairs.params, 120))
+    assert np.array_equal(pairs.psf, RECIPE.psfs(pairs.params, RECIPE.draws(0, np.arange(120))))
 
 
 def test_recipes_by_name_and_path(tmp_path):

@@ -191,7 +191,9 @@ def test_values_through_plain_h5py(made):
             assert np.array_equal(file["params"][name][...], column, equal_nan=column.dtype.kind == "f")
         assert np.array_equal(file["source_index"][...], index // 3)
         assert np.array_equal(file["label"][...], 12 - index // 3)
-        assert np.array_equal(file["psf"][...], RECIPE.psfs(expected.params, COUNT))
+        assert np.array_equal(
+            file["psf"][...], RECIPE.psfs(expected.params, RECIPE.draws(2**63 + 5, np.arange(COUNT)))
+        )
 
 
 def test_absent_values(pairs):

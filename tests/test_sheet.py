@@ -68,7 +68,7 @@ def test_sharp_and_blurred_stand_side_by_side_enlarged(digits):
 def test_the_psf_is_drawn_on_the_same_scale_with_a_white_maximum(digits):
     page = np.asarray(contact_sheet(digits, [5]))
     params = {name: column[5:6] for name, column in digits.params.items()}
-    (psf,) = digits.recipe.psfs(params, 1)
+    (psf,) = digits.recipe.psfs(params, digits.recipe.draws(digits.seed, np.array([5])))
     rows, columns = np.nonzero(psf)
     reach = max(np.abs(rows - psf.shape[0] // 2).max(), np.abs(columns - psf.shape[0] // 2).max())
     middle = slice(psf.shape[0] // 2 - reach, psf.shape[0] // 2 + reach + 1)

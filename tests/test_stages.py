@@ -384,17 +384,18 @@ def test_stages_do_not_change_their_input():
         np.testing.assert_array_equal(images, IMAGES)
 
 
-def float_psfs(chosen, params, count):
-    return chosen.psfs(params, count).astype(np.float64)
+def float_psfs(chosen, params, draws):
+    return chosen.psfs(params, draws).astype(np.float64)
 
 
 def test_psfs_of_two_blurs_are_their_convolution():
     chosen = recipe(MOTION, {"disk": {"radius": {"uniform": [1, 3]}}})
-    params = chosen.sample(chosen.draws(3, np.arange(5)))
-    got = float_psfs(chosen, params, 5)
+    draws = chosen.draws(3, np.arange(5))
+    params = chosen.sample(draws)
+    got = float_psfs(chosen, params, draws)
     assert got.shape == (5, chosen.psf_size, chosen.psf_size)
-    first = chosen.stages[0].psfs({k[9:]: v for k, v in params.items() if k.startswith("0.")})
-    second = chosen.stages[1].psfs({"radius": params["1.disk.radius"]})
+    first = chosen.stages[0].psfs({k[9:]: v for k, v in params.items() if k.startswith("0.")}, draws.stage(0))
+    second = chosen.stages[1].psfs({"radius": params["1.disk.radius"]}, draws.stage(1))
     for n in range(5):
         np.testing.assert_allclose(got[n], scipy.signal.convolve2d(first[n], second[n]), atol=1e-7)
 
@@ -424,7 +425,7 @@ def test_the_psf_of_a_recipe_is_what_it_does(stages):
     images = np.zeros((count, 61, 61), np.uint8)
     images[:, 24:37, 24:37] = texture(count, 13, 13)[..., 0]
     pairs = degrade(images, chosen, seed=11)
-    psfs = chosen.psfs(pairs.params, count)
+    psfs = chosen.psfs(pairs.params, chosen.draws(11, np.arange(count)))
     assert psfs.shape == (count, chosen.psf_size, chosen.psf_size)
     np.testing.assert_allclose(psfs.sum(axis=(1, 2)), 1, atol=1e-5)
     expected = convolve(pairs.sharp.astype(np.float32), psfs)
@@ -445,15 +446,15 @@ def test_the_psf_of_a_recipe_is_what_it_does(stages):
 )
 def test_no_psf_where_pixels_move_after_a_blur(stages):
     chosen = recipe(*stages)
-    params = chosen.sample(chosen.draws(0, np.arange(4)))
+    draws = chosen.draws(0, np.arange(4))
     with pytest.raises(InputError, match="there is no one PSF"):
-        chosen.psfs(params, 4)
+        chosen.psfs(chosen.sample(draws), draws)
 
 
 @given(recipes(turns=False), st.integers(0, 1000))
 def test_psfs_of_random_recipes_are_psfs(chosen, seed):
-    params = chosen.sample(chosen.draws(seed, np.arange(4)))
-    psfs = float_psfs(chosen, params, 4)
+    draws = chosen.draws(seed, np.arange(4))
+    psfs = float_psfs(chosen, chosen.sample(draws), draws)
     assert psfs.shape == (4, chosen.psf_size, chosen.psf_size)
     assert chosen.psf_size % 2 == 1
     assert (psfs >= 0).all()

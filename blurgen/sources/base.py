@@ -30,9 +30,12 @@ class Source(ABC):
         Hash of the content: two sources with the same hash hold the same images in the same order.
     has_labels : bool
         Whether `labels` gives anything.
+    has_blurred : bool
+        Whether the blurred images come with the sharp ones.
     """
 
     has_labels: ClassVar[bool] = False
+    has_blurred: ClassVar[bool] = False
 
     name: str
     options: dict[str, Any]
@@ -56,6 +59,11 @@ class Source(ABC):
         self._check_range(start, stop)
         return self._read(start, stop)
 
+    def read_pairs(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Images ``start`` to ``stop − 1``, sharp and blurred: the same array twice unless `has_blurred`."""
+        self._check_range(start, stop)
+        return self._read_pairs(start, stop)
+
     def labels(self, start: int, stop: int) -> NDArray[np.int64]:
         """Labels of images ``start`` to ``stop − 1``, int64, shape ``(stop − start,)``."""
         self._check_range(start, stop)
@@ -63,6 +71,10 @@ class Source(ABC):
 
     @abstractmethod
     def _read(self, start: int, stop: int) -> NDArray[np.uint8]: ...
+
+    def _read_pairs(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        images = self._read(start, stop)
+        return images, images
 
     def _labels(self, start: int, stop: int) -> NDArray[np.int64]:
         raise SourceError(f"source '{self.name}' has no labels")

@@ -16,14 +16,18 @@ from blurgen.convolution import Border, convolve_checked
 from blurgen.distributions import Between, Distribution, tidy
 from blurgen.draws import PLACES, Draws
 
-Images = NDArray[np.uint8]
+Images = NDArray[Any]  # uint8; inside `linear` float32, where 255 is white
 Columns = Mapping[str, NDArray[Any]]
 
 KINDS: dict[str, type[Stage]] = {}
 
 
 class ImagePair(NamedTuple):
-    """A batch on its way through the stages, both uint8 (B, H, W, C); one array while they are equal."""
+    """A batch on its way through the stages, both (B, H, W, C); one array while they are equal.
+
+    Both are uint8, but inside `linear`, where the blurred images are float32 in linear light, 255 being white
+    and more being what a sensor would clip.
+    """
 
     sharp: Images
     blurred: Images
@@ -40,6 +44,10 @@ class Stage(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
     changes_sharp: ClassVar[bool] = False
+    takes_floats: ClassVar[bool] = False
+    """Whether it may stand in `linear`."""
+    one_psf: ClassVar[bool] = True
+    """False where it blurs, but not by one PSF for the whole image."""
     parameters: ClassVar[dict[str, Between]] = {}
 
     @classmethod
@@ -105,10 +113,9 @@ class Stage(BaseModel, ABC):
         """The odd size that holds every PSF of the stage; 1 where it has none."""
         return 1
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """The PSFs, float32 (B, psf_size, psf_size); single points where the stage has none."""
-        count = len(next(iter(params.values()))) if params else 0
-        return np.ones((count, 1, 1), np.float32)
+        return np.ones((len(draws), 1, 1), np.float32)
 
 
 class ImageStage(Stage):
@@ -131,11 +138,12 @@ class ImageStage(Stage):
 class PsfStage(ImageStage):
     """A stage that convolves with a PSF drawn from its parameters."""
 
+    takes_floats = True
     border: Border = "replicate"
 
     def apply(self, images: Images, params: Columns, draws: Draws) -> Images:
         """The images convolved with the stage's PSFs."""
-        out: Images = convolve_checked(images, self.psfs(params), self.border)
+        out: Images = convolve_checked(images, self.psfs(params, draws), self.border)
         return out
 
 

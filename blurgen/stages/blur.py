@@ -44,7 +44,7 @@ class Motion(PsfStage):
         """The size for the greatest length."""
         return psf.motion_size(self.length.bounds[1])
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """A motion PSF for each length and angle."""
         return psf.motion_batch(params["length"], params["angle"], self.psf_size)
 
@@ -85,7 +85,7 @@ class Gaussian(PsfStage):
         automatic = 2 * int(np.ceil(4.0 * self.sigma.bounds[1])) + 1 if self.size.bounds[0] <= 0 else 1
         return max(size | 1, automatic)
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """A Gaussian for each σ and size."""
         automatic = 2 * np.ceil(4.0 * params["sigma"]).astype(np.int64) + 1
         sizes = np.where(params["size"] > 0, params["size"], automatic)
@@ -111,7 +111,7 @@ class Box(PsfStage):
         """The greatest size, made odd."""
         return int(self.size.bounds[1]) | 1
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """A box for each size."""
         out = np.empty((len(params["size"]), self.psf_size, self.psf_size), np.float32)
         for size in np.unique(params["size"]):
@@ -138,7 +138,7 @@ class Disk(PsfStage):
         """The size for the greatest radius."""
         return disk_size(self.radius.bounds[1])
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """A disc for each radius."""
         return psf.disk_batch(params["radius"], self.psf_size)
 
@@ -220,6 +220,6 @@ class Given(PsfStage):
         """As of any stage, but only the file need be given."""
         return {**super().body_schema(), "required": ["file"]}
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """The PSF of each number."""
         return self._stack[params["which"]]

@@ -63,6 +63,8 @@ def _on_rows(pair: ImagePair, rows: NDArray[np.intp], change: Callable[[ImagePai
     """Change some rows of a pair; sharp and blurred stay one array as long as they are equal."""
     if rows.size == 0:
         return pair
+    if rows.size == len(pair.blurred):
+        return change(pair)
     one = pair.sharp is pair.blurred
     taken = pair.blurred[rows]
     part = ImagePair(taken if one else pair.sharp[rows], taken)
@@ -82,13 +84,24 @@ def _apply(stages: Sequence[Stage], params: Columns, draws: Draws, pair: ImagePa
     return apply_all(stages, pair, params, draws)
 
 
-def composed_psfs(stages: Sequence[Stage], params: Columns, count: int) -> NDArray[np.float32]:
-    """The PSFs of stages applied one after another, float32 (count, k, k)."""
-    out = np.ones((count, 1, 1), np.float32)
+def composed_psfs(stages: Sequence[Stage], params: Columns, draws: Draws) -> NDArray[np.float32]:
+    """The PSFs of stages applied one after another, float32 (B, k, k)."""
+    out = np.ones((len(draws), 1, 1), np.float32)
     for place, stage in enumerate(stages):
         if stage.psf_size > 1:
-            out = composed(out, stage.psfs(columns_of(place, stage, params)))
+            out = composed(out, stage.psfs(columns_of(place, stage, params), draws.stage(place)))
     return out
+
+
+def without_one_psf(stages: Sequence[Stage]) -> str:
+    """The name of a stage that blurs, but not by one PSF; empty if there is none."""
+    for stage in stages:
+        if not stage.one_psf:
+            return stage.kind
+        for order in stage.orders:
+            if name := without_one_psf(order):
+                return name
+    return ""
 
 
 def move_after_blur(stages: Sequence[Stage], blurred: bool = False) -> tuple[str, bool]:
@@ -110,12 +123,16 @@ def composed_size(stages: Sequence[Stage]) -> int:
 
 
 def _psfs_of_rows(
-    stages: Sequence[Stage], params: Columns, rows: NDArray[np.intp], out: NDArray[np.float32]
+    stages: Sequence[Stage],
+    params: Columns,
+    draws: Draws,
+    rows: NDArray[np.intp],
+    out: NDArray[np.float32],
 ) -> None:
-    """Replace the PSFs of some rows of `out` by those of the stages."""
+    """Replace the PSFs of some rows of `out` by those of the stages, whose own draws are given."""
     if rows.size == 0:
         return
-    psfs = composed_psfs(stages, params, rows.size)
+    psfs = composed_psfs(stages, params, draws)
     margin = (out.shape[1] - psfs.shape[1]) // 2
     out[rows] = np.pad(psfs, ((0, 0), (margin, margin), (margin, margin)))
 
@@ -207,12 +224,13 @@ class OneOf(Stage):
         """The greatest of the options'."""
         return max(composed_size(option.stages) for option in self.options)
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """The PSFs of the option that each sample drew."""
         out = _points(len(params["branch"]), self.psf_size)
         for number, option in enumerate(self.options):
             rows = np.flatnonzero(params["branch"] == number)
-            _psfs_of_rows(option.stages, _unprefixed(f"{number}.", params, rows), rows, out)
+            own = _unprefixed(f"{number}.", params, rows)
+            _psfs_of_rows(option.stages, own, draws.stage(number).rows(rows), rows, out)
         return out
 
 
@@ -264,11 +282,11 @@ class Maybe(Stage):
         """The stages' together."""
         return composed_size(self.stages)
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """The stages' PSFs, or single points."""
         out = _points(len(params["applied"]), self.psf_size)
         rows = np.flatnonzero(params["applied"] == 1)
-        _psfs_of_rows(self.stages, _unprefixed("", params, rows), rows, out)
+        _psfs_of_rows(self.stages, _unprefixed("", params, rows), draws.rows(rows), rows, out)
         return out
 
 
@@ -348,6 +366,6 @@ class Shuffled(Stage):
         """The stages' together."""
         return composed_size(self.stages)
 
-    def psfs(self, params: Columns) -> NDArray[np.float32]:
+    def psfs(self, params: Columns, draws: Draws) -> NDArray[np.float32]:
         """The stages' PSFs, composed; their order does not matter."""
-        return composed_psfs(self.stages, params, len(params["order"]))
+        return composed_psfs(self.stages, params, draws)

@@ -1,0 +1,1 @@
+"""Filters that are no convolution with a PSF."""

@@ -1,0 +1,1 @@
+"""Linear light, and highlights beyond what a sensor holds."""

@@ -1,0 +1,1 @@
+"""Blurs by motion along a line or curve other than the uniform one."""

@@ -1,0 +1,1 @@
+"""Blurs by the shake of a hand-held camera: random trajectories."""

@@ -1,0 +1,1 @@
+"""Blurs that differ from place to place."""
