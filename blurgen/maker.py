@@ -33,6 +33,8 @@ _DEFAULT_RECIPES = {
     "kmnist": "mnist-motion",
     "emnist-digits": "mnist-motion",
     "fashion-mnist": "fashion-gaussian",
+    "plates": "plates",
+    "text": "text-hradis2015",
 }
 
 Progress = Callable[[int, int], None]
@@ -192,9 +194,9 @@ def _recipe_for(source: Source, recipe: Recipe | str | os.PathLike[str] | None) 
     if isinstance(recipe, Recipe):
         return recipe
     if recipe is None:
-        if source.name not in _DEFAULT_RECIPES:
+        recipe = "untouched" if source.has_blurred else _DEFAULT_RECIPES.get(source.name)
+        if recipe is None:
             raise InputError(f"source '{source.name}' has no default recipe: name one (--recipe)")
-        recipe = _DEFAULT_RECIPES[source.name]
     return load_recipe(recipe)
 
 

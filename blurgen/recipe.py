@@ -28,7 +28,7 @@ from blurgen.stages.base import (
     sample_all,
 )
 from blurgen.stages.combinators import (
-    Stages,
+    AnyStages,
     composed_psfs,
     composed_size,
     move_after_blur,
@@ -44,7 +44,8 @@ class Recipe(BaseModel):
     name : str
         What it is called.
     stages : list
-        The stages in order; in YAML each a mapping of its name to its fields.
+        The stages in order; in YAML each a mapping of its name to its fields. An empty list leaves the images
+        as they are.
     description : str
         What it is for, and what it cannot know.
     source : str
@@ -65,11 +66,11 @@ class Recipe(BaseModel):
     description: str = ""
     source: str = ""
     copies: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] = 1
-    stages: Stages
+    stages: AnyStages
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        levels = max(stage.levels for stage in self.stages)
+        levels = max((stage.levels for stage in self.stages), default=0)
         if levels > DEPTH:
             raise PydanticCustomError(
                 "depth", "stages nest {n} levels deep; {most} are the most", {"n": levels, "most": DEPTH}

@@ -15,8 +15,7 @@ from PIL import Image
 from shared_data import shared
 
 from blurgen.errors import InputError, SourceError
-from blurgen.sources import folder as folder_module
-from blurgen.sources import open_source
+from blurgen.sources import open_source, patched
 from blurgen.sources.cache import ArrayCache
 from blurgen.sources.folder import natural_key
 
@@ -552,5 +551,5 @@ def test_cache_tries_again_after_an_error():
 
 def test_small_cache_gives_the_same(photos, monkeypatch):
     expected = whole(photos)
-    monkeypatch.setattr(folder_module, "_CACHE", 1)
+    monkeypatch.setattr(patched, "_CACHE", 1)
     np.testing.assert_array_equal(whole(pickle.loads(pickle.dumps(photos))), expected)

@@ -17,7 +17,7 @@ from blurgen.loops.noise import normal
 from blurgen.loops.philox import draw_block
 from blurgen.stages import blur
 from blurgen.stages.base import ImagePair
-from blurgen.stages.combinators import permutation
+from blurgen.stages.combinators import kept_in_order, permutation
 
 IMAGES = texture(6, 24, 24, 3)
 BOX = {"box": {"size": 5}}
@@ -269,6 +269,32 @@ def test_every_order_is_equally_likely():
     counts = np.bincount(order, minlength=24)
     assert len(counts) == 24
     assert scipy.stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_stages_kept_in_order_exchange_their_places():
+    chosen = recipe({"shuffled": {"stages": [BOX, NOISE, TURN, MOTION], "in_order": [3, 0]}})
+    orders = {tuple(kept_in_order(list(order), [3, 0])) for order in itertools.permutations(range(4))}
+    assert orders == {order for order in itertools.permutations(range(4)) if order.index(3) < order.index(0)}
+    assert Recipe.from_dict(chosen.to_dict()) == chosen
+    assert chosen.to_dict()["stages"][0]["shuffled"]["in_order"] == [3, 0]
+    images = texture(24, 12, 12)
+    pairs = degrade(images, chosen, seed=6)
+    for row in range(24):
+        order = list(itertools.permutations(range(4)))[pairs.params["0.shuffled.order"][row]]
+        plain = recipe({"shuffled": [BOX, NOISE, TURN, MOTION]})
+        rank = list(itertools.permutations(range(4))).index(tuple(kept_in_order(list(order), [3, 0])))
+        draws = plain.draws(6, np.array([row]))
+        params = {**plain.sample(draws), "0.shuffled.order": np.array([rank])}
+        one = images[row : row + 1]
+        np.testing.assert_array_equal(
+            plain.apply(ImagePair(one, one), params, draws).blurred[0], pairs.blurred[row]
+        )
+
+
+@pytest.mark.parametrize("in_order", [[0, 0], [2], [-1]])
+def test_places_kept_in_order_are_those_of_stages(in_order):
+    with pytest.raises(RecipeError, match="shuffled"):
+        recipe({"shuffled": {"stages": [BOX, NOISE], "in_order": in_order}})
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

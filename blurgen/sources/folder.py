@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError, SourceError
-from blurgen.sources.base import Source
-from blurgen.sources.cache import ArrayCache
-from blurgen.sources.per_process import PerProcess
+from blurgen.sources.patched import THREADS, PatchedSource, Size, parse_size, patch_options, times
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-
-# Bytes of decoded images kept for the next read.
-_CACHE = 256 << 20
-# Decoding releases the GIL; more threads than this only hold more images at once.
-_THREADS = min(8, os.cpu_count() or 1)
-
-Size = int | str | Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -47,15 +38,7 @@ class _Bad:
     reason: str
 
 
-class _Runtime:
-    """What a process needs to read."""
-
-    def __init__(self) -> None:
-        self.cache = ArrayCache(_CACHE)
-        self.pool = ThreadPoolExecutor(_THREADS, "blurgen-folder")
-
-
-class Folder(Source):
+class Folder(PatchedSource):
     """The images of a folder and all folders below it.
 
     Files are taken by extension (PNG, JPEG, TIFF, BMP, WebP; hidden ones are left out), in the natural order
@@ -112,17 +95,14 @@ class Folder(Source):
             raise InputError(f"{name}: mode {mode!r}, allowed are 'gray' and 'rgb'")
         if patch is not None and resize is not None:
             raise InputError(f"{name}: patch and resize are both given, allowed is one of them")
-        if stride is not None and patch is None:
-            raise InputError(f"{name}: stride is given without patch")
         if not isinstance(skip_bad, bool):
             raise InputError(f"{name}: skip_bad {skip_bad!r}, allowed are True and False")
         self.name = name
         self._root = path.absolute()
-        self._patch = _parse_size(name, "patch", patch)
-        self._stride = _parse_size(name, "stride", stride) or self._patch
-        self._resize = _parse_size(name, "resize", resize)
+        self._patch, self._stride = patch_options(name, patch, stride)
+        self._resize = parse_size(name, "resize", resize)
 
-        files, bad = self._look_at(list(_image_paths(path)), skip_bad)
+        files, bad = self._look_at(list(image_paths(path)), skip_bad)
         self._files = files
         self.skipped = [(each.path, each.reason) for each in bad]
         if not files:
@@ -131,12 +111,13 @@ class Folder(Source):
             )
         self._mode = mode or ("gray" if all(file.gray for file in files) else "rgb")
 
-        height, width = self._patch or self._resize or _common_size(path, files)
-        self.shape = (height, width, 1 if self._mode == "gray" else 3)
-        # _starts[i] is the index of the first patch of file i.
-        counts = [rows * columns for rows, columns in map(self._grid, files)]
-        self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-        self.length = int(self._starts[-1])
+        if self._resize:
+            sizes = [self._resize] * len(files)
+        elif self._patch:
+            sizes = [file.size for file in files]
+        else:
+            sizes = [_common_size(path, files)] * len(files)
+        self._lay_out(sizes, 1 if self._mode == "gray" else 3, self._patch, self._stride)
 
         self.options = {"mode": self._mode}
         if self._patch and self._stride:
@@ -146,13 +127,12 @@ class Folder(Source):
         self.sha256 = self._identity()
         if skip_bad:
             self.options |= {"skip_bad": True}
-        self._runtime = PerProcess(_Runtime)
 
     def _look_at(self, paths: list[str], skip_bad: bool) -> tuple[list[_File], list[_Bad]]:
         """Decode every file once."""
         files: list[_File] = []
         bad: list[_Bad] = []
-        pool = ThreadPoolExecutor(_THREADS, "blurgen-folder-open")
+        pool = ThreadPoolExecutor(THREADS, "blurgen-folder-open")
         try:
             for found in pool.map(self._inspect, paths):
                 if isinstance(found, _File):
@@ -178,7 +158,7 @@ class Folder(Source):
             return _Bad(path, str(error))
         size = (image.height, image.width)
         if self._patch and (size[0] < self._patch[0] or size[1] < self._patch[1]):
-            return _Bad(path, f"{_times(size)} pixels, smaller than the patch of {_times(self._patch)}")
+            return _Bad(path, f"{times(size)} pixels, smaller than the patch of {times(self._patch)}")
         return _File(path, hashlib.sha256(content).hexdigest(), size, is_gray(image))
 
     def _identity(self) -> str:
@@ -187,44 +167,8 @@ class Folder(Source):
             digest.update(os.fsencode(file.path) + b"\0" + file.sha256.encode())
         return digest.hexdigest()
 
-    def _grid(self, file: _File) -> tuple[int, int]:
-        """Rows and columns of patches in an image."""
-        if not self._patch or not self._stride:
-            return 1, 1
-        rows, columns = (
-            (whole - part) // step + 1
-            for whole, part, step in zip(file.size, self._patch, self._stride, strict=True)
-        )
-        return rows, columns
-
-    def _read(self, start: int, stop: int) -> NDArray[np.uint8]:
-        out = np.empty((stop - start, *self.shape), np.uint8)
-        if start == stop:
-            return out
-        first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
-
-        def fill(index: int) -> None:
-            begin = max(start, int(self._starts[index]))
-            end = min(stop, int(self._starts[index + 1]))
-            self._cut(index, begin, out[begin - start : end - start])
-
-        if first == last:
-            fill(int(first))
-        else:
-            for _ in self._runtime.get().pool.map(fill, range(first, last + 1)):
-                pass
-        return out
-
-    def _cut(self, index: int, begin: int, out: NDArray[np.uint8]) -> None:
-        """Write consecutive patches of one image, of which `begin` is the first."""
-        image = self._runtime.get().cache.get(index, lambda: self._decode(self._files[index]))
-        height, width, _ = self.shape
-        step_down, step_right = self._stride or (0, 0)
-        columns = self._grid(self._files[index])[1]
-        for offset, target in enumerate(out, begin - int(self._starts[index])):
-            row, column = divmod(offset, columns)
-            top, left = row * step_down, column * step_right
-            target[...] = image[top : top + height, left : left + width]
+    def _load(self, item: int) -> NDArray[np.uint8]:
+        return self._decode(self._files[item])[None]
 
     def _decode(self, file: _File) -> NDArray[np.uint8]:
         from PIL import Image
@@ -268,7 +212,7 @@ def natural_key(path: str) -> tuple[Any, ...]:
     return (tuple(parts), path)
 
 
-def _image_paths(root: Path) -> list[str]:
+def image_paths(root: Path) -> list[str]:
     """Relative paths of all image files, in natural order."""
     if not root.exists():
         raise SourceError(f"{root} does not exist")
@@ -311,32 +255,11 @@ def _common_size(root: Path, files: list[_File]) -> tuple[int, int]:
     for other in files:
         if other.size != first.size:
             raise SourceError(
-                f"the images of {root} differ in size: {first.path} is {_times(first.size)}, {other.path} is "
-                f"{_times(other.size)}; give patch (--patch) or resize (--resize)"
+                f"the images of {root} differ in size: {first.path} is {times(first.size)}, {other.path} is "
+                f"{times(other.size)}; give patch (--patch) or resize (--resize)"
             )
     return first.size
 
 
-def _parse_size(name: str, option: str, value: Size | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    size: Sequence[object] = ()
-    if isinstance(value, str):
-        if match := re.fullmatch(r"([0-9]+)(?:x([0-9]+))?", value.strip()):
-            size = (int(match[1]), int(match[2] or match[1]))
-    elif isinstance(value, Sequence):
-        size = value
-    else:
-        size = (value, value)
-    match size:
-        case [int(height), int(width)] if height > 0 and width > 0 and bool not in map(type, size):
-            return height, width
-    raise InputError(f"{name}: {option} {value!r}, allowed are a size such as 64, (64, 48) or '64x48'")
-
-
 def _describe(bad: _Bad) -> str:
     return f"{bad.path}: {bad.reason}"
-
-
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]}"

@@ -13,7 +13,16 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from blurgen.distributions import reference, tidy, weighted
 from blurgen.draws import Draws
@@ -38,6 +47,18 @@ Stages = Annotated[
     BeforeValidator(stages_from),
     PlainSerializer(_bodies),
     WithJsonSchema({"type": "array", "minItems": 1, "items": reference("Stage")}),
+]
+
+
+def _none_or_some(items: Any) -> tuple[Stage, ...]:
+    return () if isinstance(items, list | tuple) and not items else stages_from(items)
+
+
+AnyStages = Annotated[
+    tuple[Stage, ...],
+    BeforeValidator(_none_or_some),
+    PlainSerializer(_bodies),
+    WithJsonSchema({"type": "array", "items": reference("Stage")}),
 ]
 
 
@@ -300,6 +321,12 @@ def permutation(rank: int, count: int) -> list[int]:
     return order
 
 
+def kept_in_order(order: list[int], chosen: Sequence[int]) -> list[int]:
+    """`order` with the chosen numbers exchanged among their places so that they stand as in `chosen`."""
+    left = iter(chosen)
+    return [next(left) if number in chosen else number for number in order]
+
+
 class Shuffled(Stage):
     """Stages in random order, every order equally likely; records `order`, its lexicographic rank.
 
@@ -307,24 +334,47 @@ class Shuffled(Stage):
     ----------
     stages : list
         2 … 12 stages. In a recipe the list stands directly behind the name.
+    in_order : list of int
+        Stages, by their number, that exchange their places wherever they would not stand in this order; the
+        list of stages then stands behind ``stages``.
     """
 
     kind = "shuffled"
     stages: Annotated[Stages, Field(min_length=2, max_length=12)]
+    in_order: tuple[Annotated[int, Field(strict=True, ge=0)], ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Shuffled:
+        if len(set(self.in_order)) < len(self.in_order) or max(self.in_order, default=0) >= len(self.stages):
+            raise PydanticCustomError(
+                "in_order",
+                "different numbers of stages, 0 … {last}, are needed",
+                {"last": len(self.stages) - 1},
+            )
+        return self
 
     @classmethod
     def from_body(cls, body: Any) -> Stage:
-        """From the list of stages."""
-        return cls.model_validate({"stages": body})
+        """From the list of stages, or a mapping that says more."""
+        return cls.model_validate(body if isinstance(body, dict) else {"stages": body})
 
     def body(self) -> Any:
-        """The list of stages."""
-        return _bodies(self.stages)
+        """The list of stages, or a mapping where more is said."""
+        stages = _bodies(self.stages)
+        return {"stages": stages, "in_order": list(self.in_order)} if self.in_order else stages
 
     @classmethod
     def body_schema(cls) -> dict[str, Any]:
-        """The list's schema."""
-        return {"type": "array", "minItems": 2, "maxItems": 12, "items": reference("Stage")}
+        """The schema of the list, and of the mapping."""
+        stages = {"type": "array", "minItems": 2, "maxItems": 12, "items": reference("Stage")}
+        places = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+        mapping = {
+            "type": "object",
+            "properties": {"stages": stages, "in_order": places},
+            "required": ["stages"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [stages, mapping]}
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
         """The same shape; the stages keep it."""
@@ -351,7 +401,7 @@ class Shuffled(Stage):
         for rank in np.unique(params["order"]):
             rows = np.flatnonzero(params["order"] == rank)
             own = _unprefixed("", params, rows)
-            order = permutation(int(rank), len(self.stages))
+            order = kept_in_order(permutation(int(rank), len(self.stages)), self.in_order)
             pair = _on_rows(pair, rows, partial(self._apply_in, order, own, draws.rows(rows)))
         return pair
 
