@@ -9,6 +9,8 @@ In YAML a number is a constant, anything else a mapping with the name of the dis
     sigma: {log_uniform: [0.1, 10]}
     radius: {choice: [3, 4, 6], weights: [1, 2, 1]}
     grey: {beta: [0.5, 0.5], range: [0, 255]}
+    beta: {mixture: [{uniform: [0.5, 1]}, {uniform: [1, 4]}], weights: [1, 1]}
+    scale: {reciprocal: {uniform: [1, 2]}}
     quarters: {by_copy: [{copies: 3, value: 0}, {copies: 3, value: {choice: [1, 2, 3]}}]}
 """
 
@@ -38,6 +40,7 @@ from blurgen.loops.draws import apply_exp
 from blurgen.loops.elementary import log
 
 Column = NDArray[np.float64]
+_PART = 1 << 15  # the attempt that decides on a mixture's part: its parts' own begin at 0
 _Number = Annotated[FiniteFloat, Field(strict=True)]
 _Whole = Annotated[int, Field(strict=True, ge=-(2**53), le=2**53)]
 
@@ -194,6 +197,13 @@ class Normal(Distribution):
         return values if self.clip is None else np.clip(values, *self.clip)
 
 
+def _one_each(weights: tuple[float, ...] | None, count: int) -> None:
+    if weights is not None and len(weights) != count:
+        raise PydanticCustomError(
+            "weights", "{w} weights for {c} values; one each is needed", {"w": len(weights), "c": count}
+        )
+
+
 class Choice(Distribution):
     """One of several values, equally likely or by weight."""
 
@@ -203,12 +213,7 @@ class Choice(Distribution):
 
     @model_validator(mode="after")
     def _check(self) -> Choice:
-        if self.weights is not None and len(self.weights) != len(self.choice):
-            raise PydanticCustomError(
-                "weights",
-                "{w} weights for {c} values; one each is needed",
-                {"w": len(self.weights), "c": len(self.choice)},
-            )
+        _one_each(self.weights, len(self.choice))
         return self
 
     @property
@@ -229,10 +234,10 @@ class Choice(Distribution):
         return values[weighted(draws, parameter, self.weights)]
 
 
-def weighted(draws: Draws, parameter: int, weights: tuple[float, ...]) -> NDArray[np.intp]:
+def weighted(draws: Draws, parameter: int, weights: tuple[float, ...], attempt: int = 0) -> NDArray[np.intp]:
     """The index of one of `weights` a sample, each as likely as it is heavy."""
     edges = np.cumsum(weights)
-    chosen = np.searchsorted(edges, draws.uniform(parameter) * edges[-1], side="right")
+    chosen = np.searchsorted(edges, draws.uniform(parameter, attempt) * edges[-1], side="right")
     last: NDArray[np.intp] = np.minimum(chosen, len(weights) - 1)
     return last
 
@@ -261,6 +266,70 @@ class Beta(Distribution):
         """Low + (high − low)·B."""
         low, high = self.range
         return np.clip(low + (high - low) * draws.beta(parameter, *self.beta), low, high)
+
+
+class Mixture(Distribution):
+    """One of several distributions, equally likely or by weight, and a value of it."""
+
+    kind = "mixture"
+    mixture: Annotated[tuple[AnyDistribution, ...], Field(min_length=1)]
+    weights: tuple[Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)], ...] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Mixture:
+        _one_each(self.weights, len(self.mixture))
+        if any(isinstance(part, Mixture | ByCopy) for part in self.mixture):
+            raise PydanticCustomError("mixture", "a mixture holds neither mixtures nor by_copy")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Those of all parts together."""
+        lows, highs = zip(*(part.bounds for part in self.mixture), strict=True)
+        return min(lows), max(highs)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all parts' values are whole."""
+        return all(part.whole for part in self.mixture)
+
+    def sample(self, draws: Draws, parameter: int) -> Column:
+        """Each sample from the part whose share of [0, 1) a number of its own falls into."""
+        weights = self.weights or (1.0,) * len(self.mixture)
+        chosen = weighted(draws, parameter, weights, _PART)
+        out = np.empty(len(draws))
+        for number, part in enumerate(self.mixture):
+            rows = np.flatnonzero(chosen == number)
+            out[rows] = part.sample(draws.rows(rows), parameter)
+        return out
+
+
+class Reciprocal(Distribution):
+    """1 over a value of another distribution, which is positive."""
+
+    kind = "reciprocal"
+    reciprocal: AnyDistribution
+
+    @model_validator(mode="after")
+    def _check(self) -> Reciprocal:
+        if self.reciprocal.bounds[0] <= 0:
+            raise PydanticCustomError("not_positive", "reciprocal needs a positive distribution")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The reciprocals of the other's, exchanged."""
+        low, high = self.reciprocal.bounds
+        return 1.0 / high, 1.0 / low
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is always 1."""
+        return self.bounds == (1.0, 1.0)
+
+    def sample(self, draws: Draws, parameter: int) -> Column:
+        """1 / value."""
+        return 1.0 / self.reciprocal.sample(draws, parameter)
 
 
 class Share(BaseModel):
@@ -306,7 +375,8 @@ class ByCopy(Distribution):
 
 
 KINDS: dict[str, type[Distribution]] = {
-    d.kind: d for d in (Constant, Uniform, Integers, Normal, LogUniform, Choice, Beta, ByCopy)
+    d.kind: d
+    for d in (Constant, Uniform, Integers, Normal, LogUniform, Choice, Beta, Mixture, Reciprocal, ByCopy)
 }
 
 
@@ -388,6 +458,8 @@ def resolved(schema: Any) -> Any:
 
 
 AnyDistribution = Annotated[Distribution, _AsWritten]
+Mixture.model_rebuild()
+Reciprocal.model_rebuild()
 Share.model_rebuild()
 ByCopy.model_rebuild()
 

@@ -83,10 +83,10 @@ class Draws:
         """The stream of per-pixel noise, apart from the parameters'."""
         return _PIXELS | self.stream
 
-    def uniform(self, parameter: int) -> NDArray[np.float64]:
+    def uniform(self, parameter: int, attempt: int = 0) -> NDArray[np.float64]:
         """Uniform in [0, 1), multiples of 2⁻⁵³, shape (B,)."""
         out = np.empty(len(self))
-        loops.fill_uniform(*self._key(parameter), out)
+        loops.fill_uniform(*self._key(parameter, attempt), out)
         return out
 
     def normal(self, parameter: int) -> NDArray[np.float64]:
@@ -106,5 +106,8 @@ class Draws:
         # the product may round up to `bound` itself where bound is large
         return np.minimum((self.uniform(parameter) * bound).astype(np.int64), bound - 1)
 
-    def _key(self, parameter: int) -> tuple[np.uint64, NDArray[np.int64], np.uint64, np.uint64]:
-        return np.uint64(self.seed), self.index, np.uint64(self.stream), np.uint64(parameter * _ATTEMPTS)
+    def _key(
+        self, parameter: int, attempt: int = 0
+    ) -> tuple[np.uint64, NDArray[np.int64], np.uint64, np.uint64]:
+        draw = np.uint64(parameter * _ATTEMPTS + attempt)
+        return np.uint64(self.seed), self.index, np.uint64(self.stream), draw

@@ -46,9 +46,20 @@ def real_distributions(low, high, shares=True):
     ]
     if np.floor(high) >= np.ceil(low):
         kinds.append(_integers(int(np.ceil(low)), int(np.floor(high))))
+    if low > 0:
+        kinds.append(_ends(st.floats(1 / high, 1 / low)).map(_reciprocal).filter(_lies_within(low, high)))
     if shares:
-        kinds.append(_shares(real_distributions(low, high, shares=False)))
+        inner = real_distributions(low, high, shares=False)
+        kinds += [_shares(inner), st.lists(inner, min_size=1, max_size=3).map(lambda all_: {"mixture": all_})]
     return st.one_of(kinds)
+
+
+def _reciprocal(pair):
+    return {"reciprocal": {"uniform": pair}}
+
+
+def _lies_within(low, high):
+    return lambda written: all(low <= 1 / end <= high for end in written["reciprocal"]["uniform"])
 
 
 def whole_distributions(low, high, shares=True):

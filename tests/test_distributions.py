@@ -94,6 +94,29 @@ def test_a_value_is_the_stated_function_of_its_uniform_number():
     np.testing.assert_allclose(values, 90 + 10 * scipy.stats.norm.ppf(u), rtol=1e-13)
 
 
+def test_a_mixture_is_drawn_from_its_parts_by_weight():
+    values = drawn({"mixture": [{"uniform": [0, 1]}, 5, {"normal": [20, 1]}], "weights": [1, 2, 1]})
+    assert (values == 5).mean() == pytest.approx(0.5, abs=0.015)
+    low, high = values[values < 5], values[values > 5]
+    assert len(low) / COUNT == pytest.approx(0.25, abs=0.012)
+    assert scipy.stats.kstest(low, scipy.stats.uniform().cdf).pvalue > 1e-3
+    assert scipy.stats.kstest(high, scipy.stats.norm(20, 1).cdf).pvalue > 1e-3
+
+
+def test_a_mixture_of_equal_parts_is_each_of_them():
+    part = {"beta": [0.5, 2]}
+    np.testing.assert_array_equal(drawn({"mixture": [part, part]}, 500), drawn(part, 500))
+
+
+def test_a_reciprocal():
+    np.testing.assert_array_equal(
+        drawn({"reciprocal": {"uniform": [1, 2]}}, 500), 1 / drawn({"uniform": [1, 2]}, 500)
+    )
+    assert parse({"reciprocal": {"uniform": [0.5, 4]}}).bounds == (0.25, 2)
+    assert parse({"reciprocal": 1}).whole
+    assert not parse({"reciprocal": {"choice": [1, 2]}}).whole
+
+
 @given(real_distributions(-50, 50), st.integers(0, 2**63), st.integers(1, 7))
 @example({"beta": [1.0, 0.0625], "range": [-1.0, 0.01]}, 0, 1)  # its greatest value rounds up
 def test_values_stay_within_bounds(written, seed, copies):
@@ -118,7 +141,7 @@ def test_whole_laws_give_whole_numbers(written, seed):
 @given(real_distributions(0.5, 9), st.floats(0, 1, exclude_max=True))
 def test_bounds_hold_for_any_random_number(written, u):
     class Extreme(Draws):
-        def uniform(self, parameter):
+        def uniform(self, parameter, attempt=0):
             return np.full(len(self), min(u, 1 - 2.0**-53))
 
         def beta(self, parameter, alpha, beta):
@@ -133,7 +156,7 @@ def drawn_at(written, *uniforms):
     """The values of a law where the uniform numbers are these."""
 
     class Fixed(Draws):
-        def uniform(self, parameter):
+        def uniform(self, parameter, attempt=0):
             return np.array(uniforms)
 
     return parse(written).sample(Fixed(0, np.arange(len(uniforms))), 0).tolist()
@@ -238,7 +261,7 @@ def complaint(length):
     return message.removeprefix(prefix).removeprefix(": ").removeprefix(".")
 
 
-KINDS = "constant, uniform, integers, normal, log_uniform, choice, beta, by_copy"
+KINDS = "constant, uniform, integers, normal, log_uniform, choice, beta, mixture, reciprocal, by_copy"
 
 
 @pytest.mark.parametrize(
@@ -299,6 +322,10 @@ def test_complaints(written, message):
         ({"choice": [4], "weights": [0]}, "weights.0: 0: greater than 0"),
         ({"beta": [0, 1]}, "beta.0: 0: greater than or equal to 0.01"),
         ({"by_copy": []}, "by_copy: []: "),
+        ({"mixture": []}, "mixture: []: "),
+        ({"mixture": [1, 2], "weights": [1]}, "1 weights for 2 values; one each is needed"),
+        ({"mixture": [{"mixture": [1]}]}, "a mixture holds neither mixtures nor by_copy"),
+        ({"reciprocal": {"uniform": [0, 1]}}, "reciprocal needs a positive distribution"),
         ({"by_copy": [{"copies": 0, "value": 4}]}, "copies: 0: greater than or equal to 1"),
         ({"by_copy": [{"copies": 1}]}, "value: "),
         (

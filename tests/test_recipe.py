@@ -322,7 +322,10 @@ def test_probabilities_and_weights_are_numbers(probability):
         ([BOX], "recipe: a mapping with name and stages is needed"),
         ({"name": "r"}, "recipe 'r': stages: field required"),
         ({"stages": [BOX]}, "recipe: name: field required"),
-        ({"name": "r", "stages": [{"shuffled": []}]}, "recipe 'r', stage 0 (shuffled): a list of at least one stage is needed"),
+        (
+            {"name": "r", "stages": [{"shuffled": []}]},
+            "recipe 'r', stage 0 (shuffled): a list of at least one stage is needed",
+        ),
         ({"name": "r", "stages": None}, "recipe 'r': a list of at least one stage is needed"),
         ({"name": "r", "stages": "box"}, "recipe 'r': a list of at least one stage is needed"),
         ({"name": "r", "stages": BOX}, "recipe 'r': a list of at least one stage is needed"),
@@ -402,9 +405,9 @@ def test_built_in_recipes(name):
     assert len(recipe.source) > 10
     assert len(recipe.description) > 10
     assert built_in()[name] is recipe
-    pairs = degrade(texture(4, 32, 32), recipe, seed=1)
-    assert pairs.blurred.shape == (4, 32, 32, 1)
-    assert (pairs.blurred != pairs.sharp).any()
+    pairs = degrade(texture(2, 40, 40, 3), recipe, seed=1)
+    assert pairs.blurred.shape == (2, *recipe.output_shape((40, 40, 3))) == pairs.sharp.shape
+    assert (pairs.blurred != pairs.sharp).any() == bool(recipe.stages)
 
 
 def test_the_table_of_built_in_recipes_cannot_be_spoilt():
