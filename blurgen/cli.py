@@ -129,8 +129,9 @@ def make(
         typer.Option(
             "--dataset",
             "-d",
-            help="Where sharp images come from: mnist, fashion-mnist, kmnist, emnist-digits, digits, "
-            "folder:PATH, idx:PATH, mat:PATH#VARIABLE, npy:PATH, npz:PATH#NAME or hdf5:PATH#DATASET.",
+            help="Where images come from: mnist, fashion-mnist, kmnist, emnist-digits; drawn ones: digits, "
+            "plates, text, shapes; folder:PATH, pairs:PATH, frames:PATH, video:PATH, idx:PATH, "
+            "mat:PATH#VARIABLE, npy:PATH, npz:PATH#NAME or hdf5:PATH#DATASET.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file to make.")],
@@ -155,14 +156,32 @@ def make(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
     data_dir: _DataDir = None,
     split: Annotated[
-        str | None, typer.Option(help="Of published data sets and digits: train or test.")
+        str | None, typer.Option(help="Of published data sets and drawn images: train or test.")
     ] = None,
-    patch: Annotated[str | None, typer.Option(help="Of folders: cut into patches, 64 or 64x48.")] = None,
-    stride: Annotated[str | None, typer.Option(help="Of folders: from one patch to the next.")] = None,
+    size: Annotated[int | None, typer.Option(help="Of text and shapes: pixels a side.")] = None,
+    patch: Annotated[
+        str | None, typer.Option(help="Of folders, pairs, frames: cut into patches, 64 or 64x48.")
+    ] = None,
+    stride: Annotated[str | None, typer.Option(help="Of patches: from one to the next.")] = None,
     resize: Annotated[str | None, typer.Option(help="Of folders: resize every image, 64 or 64x48.")] = None,
-    mode: Annotated[str | None, typer.Option(help="Of folders: gray or rgb.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Of folders, pairs and shapes: gray or rgb.")] = None,
+    blurred: Annotated[
+        str | None, typer.Option(help="Of pairs: which of several kinds of blur, such as blur_gamma.")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Of frames and videos: how many are averaged, 9 or 7-13.")
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option(help="Of frames and videos: from one window's middle to the next.")
+    ] = None,
+    curve: Annotated[
+        str | None, typer.Option(help="Of frames and videos: gamma, srgb, identity, or a file.")
+    ] = None,
+    highlights: Annotated[
+        float | None, typer.Option(help="Of frames and videos: light beyond white of saturated values.")
+    ] = None,
     skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Of folders: leave out, and name, files that cannot be used.")
+        bool, typer.Option("--skip-bad", help="Leave out, and name, files that cannot be used.")
     ] = False,
     quiet: _Quiet = False,
 ) -> None:
@@ -171,7 +190,19 @@ def make(
     from blurgen.pairs import kept, open_pairs, partial_path
     from blurgen.sources import open_source
 
-    given = {"split": split, "patch": patch, "stride": stride, "resize": resize, "mode": mode}
+    given = {
+        "split": split,
+        "size": size,
+        "patch": patch,
+        "stride": stride,
+        "resize": resize,
+        "mode": mode,
+        "blurred": blurred,
+        "window": window,
+        "every": every,
+        "curve": curve,
+        "highlights": highlights,
+    }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if skip_bad:
         options["skip_bad"] = True
@@ -314,6 +345,25 @@ def verify(
         raise typer.Exit(1)
     if not quiet:
         _say(str(found))
+
+
+@app.command(epilog="Example: blurgen gallery --out gallery realistic motion")
+def gallery(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write the pages to.")],
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Recipes and stages; by default all that are built in.", show_default=False),
+    ] = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Write pages that show recipes and stages on the same images, with what they draw."""
+    from blurgen.gallery import write_gallery
+
+    progress = _progress(quiet)
+    with progress, _compilation_said(progress.note, quiet):
+        pages = write_gallery(out, names or (), progress)
+    if not quiet:
+        _say(f"{out}: {_many(len(pages), 'page')}")
 
 
 @app.command(epilog="Example: blurgen psf motion --length 3,5,9 --angle 0,30,60,90 --out grid.png")

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import PydanticCustomError
 
-from blurgen.curves import curve_named
+from blurgen import curves
 from blurgen.draws import Draws
 from blurgen.errors import InputError, SourceError
 from blurgen.loops import frames as loops
@@ -24,6 +25,9 @@ from blurgen.sources.video import Video
 
 # the windows' lengths are drawn in Philox's domain 3, in a stream that no drawn source takes
 _STREAM = (3 << 30) | 1000
+
+# GoPro's; sRGB's; none, for frames that are linear already
+_CURVES = {"gamma": {"gamma": 2.2}, "srgb": "srgb", "identity": {"gamma": 1}}
 
 Window = int | str | Sequence[int]
 
@@ -111,7 +115,8 @@ class FrameAverages(PatchedSource):
     every : int, optional
         From one window's middle to the next; by default the longest window, so that windows share no frame.
     curve : str
-        The response curve: ``"gamma"`` (the default, 2.2), ``"srgb"`` or ``"identity"``.
+        The response curve: ``"gamma"`` (the default, 2.2), ``"srgb"``, ``"identity"``, or a file of a
+        camera's response, as `blurgen.curves.Response` takes it.
     highlights : float
         Light lost to saturation is given back before averaging: a frame's value of 255 counts as 1 + this
         much. 0 (the default) … 10.
@@ -157,8 +162,8 @@ class FrameAverages(PatchedSource):
         ):
             raise InputError(f"{name}: highlights {highlights!r}, a number from 0 to 10 is needed")
         self._patch, self._stride = patch_options(name, patch, stride)
-        self._curve = curve_named(curve)
-        self._light = self._curve.light.copy()
+        self._curve = _parse_curve(name, curve)
+        self._light = curves.tables(self._curve).light.copy()
         self._light[255] *= np.float32(1.0 + highlights)
         self.skipped: list[tuple[str, str]] = []
         self._sequences = list(self._usable(sequences, (least, most), skip_bad))
@@ -184,7 +189,8 @@ class FrameAverages(PatchedSource):
         }
         if self._patch and self._stride:
             self.options |= {"patch": list(self._patch), "stride": list(self._stride)}
-        digest = hashlib.sha256(f"frames {json.dumps(self.options, sort_keys=True)}\n".encode())
+        identity = {**self.options, "curve": self._curve.model_dump()}
+        digest = hashlib.sha256(f"frames {json.dumps(identity, sort_keys=True)}\n".encode())
         for sequence in self._sequences:
             digest.update(f"{sequence.count} {sequence.sha256}\n".encode())
         self.sha256 = digest.hexdigest()
@@ -220,7 +226,7 @@ class FrameAverages(PatchedSource):
         frames = self._sequences[number].frames(middle - reach, middle + reach + 1)
         light = np.empty(frames[0].size, np.float32)
         loops.mean(frames.reshape(len(frames), -1), self._light, light)
-        return np.stack([frames[reach], self._curve.encode(light).reshape(frames[reach].shape)])
+        return np.stack([frames[reach], curves.to_bytes(light, self._curve).reshape(frames[reach].shape)])
 
     def _read_pairs(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         sharp, blurred = self._cut_out(start, stop, 2)
@@ -245,6 +251,19 @@ def open_frames(name: str, root: Path, **options: Any) -> FrameAverages:
     for parent, paths in parents:
         folders.setdefault(parent, []).extend(root.absolute() / path for path in paths)
     return FrameAverages(name, [_FolderSequence(paths) for paths in folders.values()], **options)
+
+
+def _parse_curve(name: str, curve: str) -> curves.Curve:
+    if curve in _CURVES:
+        return curves.parse(_CURVES[curve])
+    if not isinstance(curve, str) or not Path(curve).exists():
+        raise InputError(
+            f"{name}: curve {curve!r}, allowed are {', '.join(_CURVES)} and a file of a camera's response"
+        )
+    try:
+        return curves.parse({"response": curve})
+    except PydanticCustomError as error:
+        raise InputError(f"{name}: curve: {error.message()}") from None
 
 
 def _parse_window(name: str, window: Window) -> tuple[int, int]:

@@ -92,7 +92,8 @@ class PairFolders(PatchedSource):
         found, alone = _partners(place, blurred)
         self.skipped = [(str(path), "it has no partner") for path in alone]
         if alone and not skip_bad:
-            raise SourceError(f"{alone[0]} has no partner, nor have {len(alone) - 1} others")
+            others = {1: "", 2: ", nor has 1 other"}.get(len(alone), f", nor have {len(alone) - 1} others")
+            raise SourceError(f"{alone[0]} has no partner{others}; leave such images out by skip_bad")
         self._pairs = list(self._look_at(found, skip_bad))
         if not self._pairs:
             raise SourceError(f"{place} holds no usable pair: {self.skipped[0][0]}: {self.skipped[0][1]}")

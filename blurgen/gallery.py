@@ -1,0 +1,266 @@
+"""Pages that show what recipes and stages do: examples on the same images, and what is drawn how often."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+from blurgen.degradation import Pairs, degrade
+from blurgen.errors import BlurgenError, InputError
+from blurgen.recipe import Recipe, load_recipe, recipes
+from blurgen.sheet import as_bytes
+from blurgen.sources import open_source
+from blurgen.stages import KINDS
+
+EXAMPLES = 8
+_SIDE = 128  # of an example, in pixels
+_DRAWN = 4000  # samples whose parameters the histograms count
+_SEED = 1
+_QUALITY = 92  # of JPEG: noise as PNG would be ten times as large
+_GAP = 4
+_PAPER = 255
+_HISTOGRAMS = 6  # side by side
+
+# what recipes are for; the others are for photographs
+_OWN_IMAGES = {
+    "mnist-motion": "digits",
+    "mnist-motion-len5": "digits",
+    "fashion-gaussian": "digits",
+    "plates": "plates",
+    "text-hradis2015": "text",
+}
+
+
+@dataclass(frozen=True)
+class _Page:
+    name: str
+    title: str
+    sections: list[_Section]
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A recipe with its heading, and the text above its picture."""
+
+    heading: str
+    text: str
+    recipe: Recipe
+    images: str
+
+
+def stage_examples() -> dict[str, Any]:
+    """For each kind of stage a body, as it stands in a recipe, that shows what the stage does."""
+    text = (resources.files("blurgen") / "stages" / "examples.yaml").read_text(encoding="utf-8")
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+def write_gallery(
+    folder: Path, names: Sequence[str] = (), progress: Callable[[int, int], None] | None = None
+) -> list[Path]:
+    """Write pages in Markdown, each with its pictures.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to; made if it is not there.
+    names : sequence of str
+        Recipes (built-in names, or files) and stages; by default every built-in recipe and every stage.
+    progress : callable, optional
+        Called with (pages done, pages in all).
+
+    Returns
+    -------
+    list of Path
+        The pages.
+
+    Raises
+    ------
+    BlurgenError
+        If there is no such recipe or stage, or matplotlib is not installed.
+    """
+    _matplotlib()
+    pages = list(_pages_of(names)) if names else [*_recipe_pages(), *_stage_pages()]
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number, page in enumerate(pages):
+        written.append(_write(page, folder))
+        if progress:
+            progress(number + 1, len(pages))
+    if not names:
+        written.append(_write_index(pages, folder))
+    return written
+
+
+def _pages_of(names: Sequence[str]) -> Iterator[_Page]:
+    for name in names:
+        if name in KINDS:
+            yield _stage_page(name)
+        else:
+            yield _recipe_page(name, [load_recipe(name)])
+
+
+def _recipe_pages() -> Iterator[_Page]:
+    """A page for each recipe; those that differ only in a number at the end share one."""
+    families: dict[str, list[Recipe]] = {}
+    for name, recipe in recipes().items():
+        stem, _, last = name.rpartition("-")
+        families.setdefault(stem if stem and last.isdigit() else name, []).append(recipe)
+    for name, members in families.items():
+        yield _recipe_page(name, members)
+
+
+def _recipe_page(name: str, members: list[Recipe]) -> _Page:
+    sections = []
+    for recipe in members:
+        text = f"{recipe.description}\n\nSource: {recipe.source}\n\n```yaml\n{recipe.to_yaml()}```\n"
+        sections.append(_Section(recipe.name, text, recipe, _OWN_IMAGES.get(recipe.name, "scenes")))
+    return _Page(f"recipe-{Path(name).stem}", f"Recipe `{Path(name).stem}`", sections)
+
+
+def _stage_pages() -> Iterator[_Page]:
+    for kind in sorted(KINDS):
+        yield _stage_page(kind)
+
+
+def _stage_page(kind: str) -> _Page:
+    body = stage_examples()[kind]
+    recipe = Recipe.from_dict({"name": kind, "stages": [{kind: body}]})
+    written = yaml.safe_dump({"stages": [{kind: body}]}, sort_keys=False, default_flow_style=None, width=100)
+    text = f"```text\n{inspect.getdoc(KINDS[kind])}\n```\n\nThe example:\n\n```yaml\n{written}```\n"
+    return _Page(f"stage-{kind}", f"Stage `{kind}`", [_Section("", text, recipe, "scenes")])
+
+
+def _write(page: _Page, folder: Path) -> Path:
+    parts = [f"# {page.title}\n"]
+    for section in page.sections:
+        picture = f"{page.name}{f'-{section.heading}' if len(page.sections) > 1 else ''}.jpg"
+        _picture(section.recipe, section.images).save(folder / picture, quality=_QUALITY, subsampling=0)
+        if len(page.sections) > 1:
+            parts.append(f"## {section.heading}\n")
+        parts.append(f"{section.text}\n![Sharp images, degraded ones, drawn parameters]({picture})\n")
+    path = folder / f"{page.name}.md"
+    path.write_text("\n".join(parts), encoding="utf-8")
+    return path
+
+
+def _write_index(pages: Sequence[_Page], folder: Path) -> Path:
+    lines = ["# Gallery\n", f"Made by `blurgen gallery --out {folder.name}`.\n", "## Recipes\n"]
+    lines += [f"- [{page.title}]({page.name}.md)" for page in pages if page.name.startswith("recipe-")]
+    lines += ["\n## Stages\n"]
+    lines += [f"- [{page.title}]({page.name}.md)" for page in pages if page.name.startswith("stage-")]
+    path = folder / "README.md"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@cache
+def _images(kind: str) -> NDArray[np.uint8]:
+    """Eight images, drawn: digits, plates, lines of text, or scenes of all kinds, which are in colour."""
+    if kind != "scenes":
+        return open_source(kind, seed=_SEED).read(0, EXAMPLES)
+    leaves = open_source("shapes", seed=_SEED, size=_SIDE).read(0, 4)
+    text = open_source("text", seed=_SEED, size=_SIDE).read(0, 2).repeat(3, axis=3)
+    plates = open_source("plates", seed=_SEED).read(0, 2)
+    wide = np.full((2, _SIDE, plates.shape[2], 3), 96, np.uint8)
+    top = (_SIDE - plates.shape[1]) // 2
+    wide[:, top : top + plates.shape[1]] = plates
+    left = (plates.shape[2] - _SIDE) // 2
+    return np.concatenate([leaves, text, wide[:, :, left : left + _SIDE]])
+
+
+def _picture(recipe: Recipe, kind: str) -> Image.Image:
+    """Sharp over degraded over PSFs, and below them a histogram of every parameter."""
+    images = _images(kind)
+    try:
+        pairs = degrade(images, recipe, seed=_SEED)
+    except InputError:  # a recipe for gray images, or for colour ones alone
+        pairs = degrade(_images("text" if images.shape[3] == 3 else "scenes"), recipe, seed=_SEED)
+    rows = [_strip(pairs.sharp), _strip(pairs.blurred)]
+    psfs = _psfs(recipe, pairs)
+    if psfs is not None:
+        rows.append(_strip(psfs))
+    width = max(row.shape[1] for row in rows)
+    draws = recipe.draws(_SEED, np.arange(_DRAWN, dtype=np.int64))
+    columns = {name: column for name, column in recipe.sample(draws).items() if np.unique(column).size > 1}
+    if columns:
+        rows.append(_histograms(columns, width))
+    return Image.fromarray(np.concatenate([_widened(row, width) for row in rows]))
+
+
+def _strip(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images side by side, in colour, small ones enlarged: uint8 (H, W, 3)."""
+    scale = max(1, _SIDE // images.shape[2])
+    shown = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    shown = np.broadcast_to(shown, (*shown.shape[:3], 3))
+    gaps = ((0, 0), (_GAP, 0), (_GAP, 0), (0, 0))
+    return np.concatenate(list(np.pad(shown, gaps, constant_values=_PAPER)), axis=1)
+
+
+def _widened(row: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    return np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=_PAPER)
+
+
+def _psfs(recipe: Recipe, pairs: Pairs) -> NDArray[np.uint8] | None:
+    """The PSFs as gray images, the largest weight of each white, or None where there are none."""
+    if recipe.psf_size == 1:
+        return None
+    try:
+        draws = recipe.draws(_SEED, np.arange(len(pairs), dtype=np.int64))
+        psfs = recipe.psfs(pairs.params, draws)
+    except InputError:
+        return None
+    centre = psfs.shape[1] // 2
+    reach = max((int(abs(np.argwhere(psf > 1e-3 * psf.max()) - centre).max()) for psf in psfs), default=0)
+    reach = min(max(reach + 1, 4), centre)
+    shown = psfs[:, centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
+    bytes_ = np.stack([as_bytes(np.maximum(psf, 0)) for psf in shown])[..., None]
+    scale = max(1, _SIDE // bytes_.shape[1])
+    return bytes_.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def _matplotlib() -> Any:
+    try:
+        import matplotlib as mpl
+    except ImportError:
+        raise BlurgenError("the gallery is plotted by matplotlib: pip install 'blurgen[draw]'") from None
+    return mpl
+
+
+def _histograms(columns: Mapping[str, NDArray[Any]], width: int) -> NDArray[np.uint8]:
+    """A histogram of each column, those where a stage took no part left out: uint8 (H, `width`, 3)."""
+    _matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    dpi, rows = 100, -(-len(columns) // _HISTOGRAMS)
+    figure = Figure(figsize=(width / dpi, 1.35 * rows), dpi=dpi, layout="constrained")
+    axes = figure.subplots(rows, _HISTOGRAMS, squeeze=False).ravel()
+    for place in axes[len(columns) :]:
+        place.set_axis_off()
+    for place, (name, column) in zip(axes, columns.items(), strict=False):
+        whole = column.dtype.kind == "i"
+        there = column[column >= 0] if whole else column[~np.isnan(column)]
+        values, counts = np.unique(there, return_counts=True)
+        if whole and values.size <= 60:
+            place.bar(values, counts, width=0.8 if values.size > 1 else 0.2, color="#47708f")
+        else:
+            place.hist(there, bins=30, color="#47708f")
+        share = "" if there.size == column.size else f" ({100 * there.size / column.size:.3g} %)"
+        place.set_title(f"{name}{share}", fontsize=5.5)
+        place.tick_params(labelsize=5, length=2)
+        place.set_yticks([])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., :3]
+    return np.ascontiguousarray(drawn[:, :width])
