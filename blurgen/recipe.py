@@ -34,6 +34,7 @@ from blurgen.stages.combinators import (
     move_after_blur,
     without_one_psf,
 )
+from blurgen.stages.light import check_outside_linear
 
 
 class Recipe(BaseModel):
@@ -75,6 +76,7 @@ class Recipe(BaseModel):
             raise PydanticCustomError(
                 "depth", "stages nest {n} levels deep; {most} are the most", {"n": levels, "most": DEPTH}
             )
+        check_outside_linear(self.stages)
         return self
 
     @classmethod

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from blurgen.loops import elementary, noise
+from blurgen.loops import elementary, noise, special
 
 mpmath.mp.prec = 300
 RANDOM = np.random.default_rng(20110)
@@ -121,3 +121,47 @@ def test_pixel_noise_is_odd_and_monotone():
     # at the far end, where polynomials could turn
     got, _ = noise_of(np.arange(20_000))
     assert (np.diff(got) >= -1e-6).all()
+
+
+POWER_POINTS = {
+    "gamma curves": (RANDOM.uniform(0, 1, 2000), RANDOM.uniform(0.1, 5, 2000), 2.0),
+    "one": (2.0 ** RANDOM.uniform(-40, 40, 2000), np.ones(2000), 2.0),
+    "near 1": (RANDOM.uniform(0.5, 2, 2000), RANDOM.uniform(-40, 40, 2000), 2.0),
+    "everywhere": (2.0 ** RANDOM.uniform(-500, 500, 2000), RANDOM.uniform(-2, 2, 2000), 25.0),
+    "special": (np.array([1.0, 1.0, 4.0, 5e-324, 2.0, 2.0]), np.array([3.0, 0.0, 0.5, 0.0, 10.0, -3.0]), 2.0),
+}
+
+
+@pytest.mark.parametrize(("bases", "exponents", "allowed"), POWER_POINTS.values(), ids=POWER_POINTS)
+def test_powers(bases, exponents, allowed):
+    for x, y in zip(bases.tolist(), exponents.tolist(), strict=True):
+        exact = mpmath.power(mpmath.mpf(x), mpmath.mpf(y))
+        assert error_in_ulps(elementary.power(x, y), exact) < allowed, f"{x!r} ** {y!r}"
+
+
+BESSEL_POINTS = {
+    "near": RANDOM.uniform(0, 8, 1000),
+    "far": RANDOM.uniform(8, 500, 1000),
+    "farther": 2.0 ** RANDOM.uniform(9, 16, 200),
+    "special": np.array([0.0, 5e-324, 1e-8, 8.0, math.nextafter(8, 9), 3.8317059702075123]),
+}
+
+
+@pytest.mark.parametrize("points", BESSEL_POINTS.values(), ids=BESSEL_POINTS)
+def test_bessel_function_of_order_1(points):
+    for x in points.tolist():
+        assert abs(special.j1(x) - mpmath.besselj(1, x)) < 5e-16, f"j1({x!r})"
+
+
+def test_complementary_error_function():
+    points = [
+        *RANDOM.uniform(-25, 25, 1000).tolist(),
+        *RANDOM.uniform(-2, 2, 1000).tolist(),
+        0.0,
+        1e-300,
+        -0.5,
+    ]
+    for x in points:
+        exact = mpmath.erfc(x)
+        assert abs(special.erfc(x) - exact) < 5e-16, f"erfc({x!r})"
+        assert abs(special.erfc(x) - exact) < 3e-16 * exact * (1 + x * x), f"erfc({x!r})"

@@ -46,6 +46,8 @@ class Stage(BaseModel, ABC):
     changes_sharp: ClassVar[bool] = False
     takes_floats: ClassVar[bool] = False
     """Whether it may stand in `linear`."""
+    only_floats: ClassVar[bool] = False
+    """Whether it may stand nowhere else."""
     one_psf: ClassVar[bool] = True
     """False where it blurs, but not by one PSF for the whole image."""
     parameters: ClassVar[dict[str, Between]] = {}
