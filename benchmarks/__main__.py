@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import machine, report
-from benchmarks.groups import Options, convolution, parts, processes, rendering
+from benchmarks.groups import Options, convolution, jpeg, parts, processes, rendering
 from benchmarks.report import Table
 from benchmarks.timing import MismatchError
 
@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[Options], Table]] = {
     "shake": convolution.shake,
     "dense": convolution.dense,
     "smooth": convolution.smooth,
+    "jpeg": jpeg.jpeg,
     "psfs": rendering.psfs,
     "make": processes.make,
     "start": processes.start,

@@ -16,6 +16,7 @@ from blurgen.errors import BlurgenError, FileError, InputError, RecipeError, Sou
 
 if TYPE_CHECKING:
     from blurgen import psf
+    from blurgen.codec import jpeg
     from blurgen.convolution import convolve
     from blurgen.degradation import Pairs, degrade
     from blurgen.maker import make
@@ -31,6 +32,7 @@ _HOMES = {
     "Source": "sources.base",
     "convolve": "convolution",
     "degrade": "degradation",
+    "jpeg": "codec",
     "load_recipe": "recipe",
     "make": "maker",
     "open_pairs": "pairs",
@@ -51,6 +53,7 @@ __all__ = [
     "__version__",
     "convolve",
     "degrade",
+    "jpeg",
     "load_recipe",
     "make",
     "open_pairs",

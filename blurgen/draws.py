@@ -3,7 +3,8 @@
 Every number comes from one block of Philox4x32-10 [1]_ with the counter
 
 ==========  ==================================================================
-word 0      the draw: parameter · 2¹⁶ + attempt, or the pixel's block
+word 0      the draw: parameter · 2¹⁶ + attempt; ⌊j/4⌋ for word j of the pixels,
+            which is word j mod 4 of its block; 16 · j + attempt for counts
 word 1      the stream: 2 bits for what is drawn, 30 bits for the stage's place
 word 2, 3   the sample's index, low and high half
 ==========  ==================================================================

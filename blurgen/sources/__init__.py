@@ -32,6 +32,16 @@ class SourceKind:
 
 _SPLIT = {"split": "'train' (default) or 'test'"}
 
+_WINDOWS = {
+    "window": "how many frames are averaged, odd: 9, or '7-13' (default) for any",
+    "every": "from one window's middle frame to the next; by default the longest window",
+    "curve": "the camera's response: 'gamma' (2.2, default), 'srgb', 'identity' or a file",
+    "highlights": "how much more light than white a saturated value stands for; by default 0",
+    "patch": "cut into patches of this size, 64 or '64x48'",
+    "stride": "from one patch to the next; by default the size of a patch",
+    "skip_bad": "leave out sequences too short for a window, take videos that end early",
+}
+
 SOURCES: Mapping[str, SourceKind] = {
     "mnist": SourceKind("handwritten digits, 28×28 gray: 60 000 for training, 10 000 for testing", _SPLIT),
     "fashion-mnist": SourceKind("clothes, 28×28 gray: 60 000 and 10 000", _SPLIT),
@@ -50,6 +60,20 @@ SOURCES: Mapping[str, SourceKind] = {
             "skip_bad": "leave out files that cannot be decoded, or are smaller than a patch",
         },
     ),
+    "pairs:PATH": SourceKind(
+        "pairs that exist: a folder laid out as GoPro's or RealBlur's, or two, SHARP,BLURRED",
+        {
+            "blurred": "which of several kinds of blurred images is meant, such as blur_gamma",
+            "mode": "'gray' or 'rgb'; by default gray if every image is",
+            "patch": "cut into patches of this size, 64 or '64x48'",
+            "stride": "from one patch to the next; by default the size of a patch",
+            "skip_bad": "leave out what has no partner, cannot be decoded, or differs in size",
+        },
+    ),
+    "frames:PATH": SourceKind(
+        "means of consecutive frames, the images of a folder and those below", _WINDOWS
+    ),
+    "video:PATH": SourceKind("means of consecutive frames of a video file", _WINDOWS),
     "idx:PATH": SourceKind("an IDX file, the format of MNIST, gzipped or not"),
     "mat:PATH#VARIABLE": SourceKind("a variable of a MATLAB file: rows of k² pixels, H×W×N or H×W×C×N"),
     "npy:PATH": SourceKind("a NumPy array: rows of k² pixels, N×H×W or N×H×W×C"),
@@ -109,6 +133,18 @@ def open_source(dataset: str, *, data_dir: str | Path | None = None, seed: int =
             from blurgen.sources.folder import Folder
 
             source = Folder(dataset, Path(place).expanduser(), **options)
+        case "pairs":
+            from blurgen.sources.pair_folders import PairFolders
+
+            source = PairFolders(dataset, place, **options)
+        case "frames":
+            from blurgen.sources.frames import open_frames
+
+            source = open_frames(dataset, Path(place).expanduser(), seed=seed, **options)
+        case "video":
+            from blurgen.sources.frames import open_video
+
+            source = open_video(dataset, Path(place).expanduser(), seed=seed, **options)
         case "idx":
             from blurgen.sources.idx import open_idx
 

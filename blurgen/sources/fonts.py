@@ -83,12 +83,9 @@ def load_outlines(fonts: tuple[str, ...], characters: str, tolerance: float) -> 
             if lines:
                 xs, ys = [line[0] for line in lines], [line[1] for line in lines]
                 boxes[f, c] = min(xs), min(ys), max(xs), max(ys)
-            # level edges bound no area to their right
-            segments += [line for line in lines if line[1] != line[3]]
+            segments += lines
             begins.append(len(segments))
-    return Outlines(
-        np.array(segments).reshape(-1, 4), np.array(begins), advances, boxes, digest.hexdigest()
-    )
+    return Outlines(np.array(segments).reshape(-1, 4), np.array(begins), advances, boxes, digest.hexdigest())
 
 
 def _font_folder() -> Path:
@@ -177,7 +174,8 @@ def _flatten(contour: list[list[Point]], tolerance: float) -> Iterator[tuple[flo
         (ax, ay), (bx, by), (cx, cy) = piece[0], piece[len(piece) // 2], piece[-1]
         n = 1
         if len(piece) == 3:
-            bend = math.sqrt((ax - 2 * bx + cx) ** 2 + (ay - 2 * by + cy) ** 2)
+            bend_x, bend_y = ax - 2 * bx + cx, ay - 2 * by + cy
+            bend = math.sqrt(bend_x * bend_x + bend_y * bend_y)
             n = max(1, math.ceil(math.sqrt(bend / (4 * tolerance))))
         x, y = ax, ay
         for k in range(1, n + 1):

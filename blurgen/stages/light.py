@@ -13,7 +13,6 @@ from pydantic_core import PydanticCustomError
 from blurgen import curves
 from blurgen.distributions import AnyDistribution, Between, Constant
 from blurgen.draws import Draws
-from blurgen.errors import InputError
 from blurgen.loops import camera as loops
 from blurgen.stages.base import (
     Columns,
