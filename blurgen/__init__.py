@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from blurgen.recipe import Recipe, load_recipe, recipes
     from blurgen.sources import open_source
     from blurgen.sources.base import Source
+    from blurgen.varying import convolve_varying
 
 _HOMES = {
     "PairFile": "pairs",
@@ -31,6 +32,7 @@ _HOMES = {
     "Recipe": "recipe",
     "Source": "sources.base",
     "convolve": "convolution",
+    "convolve_varying": "varying",
     "degrade": "degradation",
     "jpeg": "codec",
     "load_recipe": "recipe",
@@ -52,6 +54,7 @@ __all__ = [
     "SourceError",
     "__version__",
     "convolve",
+    "convolve_varying",
     "degrade",
     "jpeg",
     "load_recipe",

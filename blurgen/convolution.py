@@ -65,7 +65,7 @@ def convolve(
     """
     batch = checked_images(images, (np.uint8, np.float32))
     kernels, counts = checked_psfs(psfs, len(batch))
-    row_border = _checked_border(border)
+    row_border = checked_border(border)
     number = isinstance(outside, int | float | np.number) and np.isfinite(outside)
     if not number or (batch.dtype == np.uint8 and outside not in range(256)):
         allowed = "a whole number from 0 to 255" if batch.dtype == np.uint8 else "a finite number"
@@ -173,7 +173,8 @@ def border_map(size: int, reach: int, border: str) -> NDArray[np.int64]:
     return np.where(folded < size, folded, other)
 
 
-def _checked_border(border: str) -> str:
+def checked_border(border: str) -> str:
+    """The border's one name, or an InputError that says which there are."""
     if border == "nearest":
         return "replicate"
     if border not in get_args(Border):

@@ -128,9 +128,12 @@ def degrade_checked(pair: ImagePair, recipe: Recipe, seed: int, index: NDArray[n
         own = ImagePair(sharp, sharp if pair.sharp is pair.blurred else pair.blurred[part])
         columns = {name: column[part] for name, column in params.items()}
         parts.append(recipe.apply(own, columns, draws.rows(np.arange(len(index))[part])))
-    one = all(part.sharp is part.blurred for part in parts)
     blurred = np.concatenate([part.blurred for part in parts])
-    return Pairs(blurred if one else np.concatenate([part.sharp for part in parts]), blurred, params)
+    if all(part.sharp is part.blurred for part in parts):
+        return Pairs(blurred, blurred, params)
+    if not recipe.changes_sharp:
+        return Pairs(pair.sharp, blurred, params)
+    return Pairs(np.concatenate([part.sharp for part in parts]), blurred, params)
 
 
 def _joined(parts: list[Pairs]) -> Pairs:

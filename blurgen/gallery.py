@@ -58,10 +58,21 @@ class _Section:
     images: str
 
 
-def stage_examples() -> dict[str, Any]:
-    """For each kind of stage a body, as it stands in a recipe, that shows what the stage does."""
+@cache
+def stage_examples() -> dict[str, list[dict[str, Any]]]:
+    """For each kind of stage the stages of a recipe, as they are written, that shows what the stage does.
+
+    A stage that may stand in certain others alone stands in them. `given`, which needs a file, has none.
+    """
     text = (resources.files("blurgen") / "stages" / "examples.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = yaml.safe_load(text)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, body in yaml.safe_load(text).items():
+        stage = {kind: body}
+        if KINDS[kind].only_floats:
+            stage = {"linear": {"curve": "srgb", "stages": [stage]}}
+        elif kind == "resize":
+            stage = {"rescaled": {"stages": [stage]}}
+        found[kind] = [stage]
     return found
 
 
@@ -104,7 +115,7 @@ def write_gallery(
 
 def _pages_of(names: Sequence[str]) -> Iterator[_Page]:
     for name in names:
-        if name in KINDS:
+        if name in stage_examples():
             yield _stage_page(name)
         else:
             yield _recipe_page(name, [load_recipe(name)])
@@ -129,14 +140,14 @@ def _recipe_page(name: str, members: list[Recipe]) -> _Page:
 
 
 def _stage_pages() -> Iterator[_Page]:
-    for kind in sorted(KINDS):
+    for kind in sorted(stage_examples()):
         yield _stage_page(kind)
 
 
 def _stage_page(kind: str) -> _Page:
-    body = stage_examples()[kind]
-    recipe = Recipe.from_dict({"name": kind, "stages": [{kind: body}]})
-    written = yaml.safe_dump({"stages": [{kind: body}]}, sort_keys=False, default_flow_style=None, width=100)
+    stages = stage_examples()[kind]
+    recipe = Recipe.from_dict({"name": kind, "stages": stages})
+    written = yaml.safe_dump({"stages": stages}, sort_keys=False, default_flow_style=None, width=100)
     text = f"```text\n{inspect.getdoc(KINDS[kind])}\n```\n\nThe example:\n\n```yaml\n{written}```\n"
     return _Page(f"stage-{kind}", f"Stage `{kind}`", [_Section("", text, recipe, "scenes")])
 

@@ -29,6 +29,7 @@ from blurgen.stages.base import (
 )
 from blurgen.stages.combinators import (
     AnyStages,
+    any_changes_sharp,
     composed_psfs,
     composed_size,
     move_after_blur,
@@ -185,6 +186,11 @@ class Recipe(BaseModel):
         return shape
 
     @property
+    def changes_sharp(self) -> bool:
+        """Whether a stage may change the sharp images, too."""
+        return any_changes_sharp(self.stages)
+
+    @property
     def psf_size(self) -> int:
         """The odd size that holds the PSF of all stages together."""
         return composed_size(self.stages)
@@ -225,10 +231,10 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Short lists and mappings of numbers on one line, text of several lines as a block."""
+    """Lists of numbers and names, and distributions, on one line, text of several lines as a block."""
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
-        plain = all(isinstance(item, int | float) for item in sequence)
+        plain = all(isinstance(item, int | float | str) for item in sequence)
         return super().represent_sequence(tag, sequence, flow_style=plain)
 
     def represent_mapping(self, tag: str, mapping: Any, flow_style: bool | None = None) -> Any:
@@ -260,15 +266,29 @@ def _quoted(where: str) -> str:
 
 def recipes() -> dict[str, Recipe]:
     """The built-in recipes by name."""
-    return dict(_built_in())
+    found = {name: recipe for file in _files() for name, recipe in _read(file).items()}
+    return dict(sorted(found.items()))
+
+
+def _files() -> list[str]:
+    folder = resources.files("blurgen") / "recipes"
+    return [file.name for file in folder.iterdir() if file.name.endswith(".yaml")]
 
 
 @cache
-def _built_in() -> dict[str, Recipe]:
-    folder = resources.files("blurgen") / "recipes"
-    files = [file for file in folder.iterdir() if file.name.endswith(".yaml")]
-    found = [Recipe.from_yaml(f.read_text(encoding="utf-8"), f.name) for f in files]
-    return {recipe.name: recipe for recipe in sorted(found, key=lambda recipe: recipe.name)}
+def _read(file: str) -> dict[str, Recipe]:
+    """The recipes of a file: one of its name, or several whose names add a number to it."""
+    text = (resources.files("blurgen") / "recipes" / file).read_text(encoding="utf-8")
+    found = [Recipe.from_yaml(part, file) for part in text.split("\n---\n")]
+    return {recipe.name: recipe for recipe in found}
+
+
+def _built_in(name: str) -> Recipe | None:
+    """The built-in recipe of that name; only its file is read."""
+    for stem in (name, name.rpartition("-")[0]):
+        if f"{stem}.yaml" in _files() and name in _read(f"{stem}.yaml"):
+            return _read(f"{stem}.yaml")[name]
+    return None
 
 
 def load_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
@@ -279,11 +299,12 @@ def load_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
     RecipeError
         If there is none of that name, or the file is missing or malformed.
     """
-    known = recipes()
-    if str(name_or_path) in known:
-        return known[str(name_or_path)]
+    recipe = _built_in(str(name_or_path))
+    if recipe is not None:
+        return recipe
     path = Path(name_or_path)
     if path.suffix.lower() not in (".yaml", ".yml", ".json") and not path.exists():
+        known = recipes()
         hint = did_you_mean(str(name_or_path), known)
         raise RecipeError(f"there is no recipe '{name_or_path}'{hint}; built in are {', '.join(known)}")
     try:

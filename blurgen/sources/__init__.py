@@ -42,6 +42,8 @@ _WINDOWS = {
     "skip_bad": "leave out sequences too short for a window, take videos that end early",
 }
 
+_SIZE = {"size": "width and height of an image; 256 by default"}
+
 SOURCES: Mapping[str, SourceKind] = {
     "mnist": SourceKind("handwritten digits, 28×28 gray: 60 000 for training, 10 000 for testing", _SPLIT),
     "fashion-mnist": SourceKind("clothes, 28×28 gray: 60 000 and 10 000", _SPLIT),
@@ -50,6 +52,12 @@ SOURCES: Mapping[str, SourceKind] = {
         "handwritten digits, 28×28 gray: 240 000 and 40 000; a download of 536 MiB", _SPLIT
     ),
     "digits": SourceKind("digits that are drawn, 28×28 gray: no download, no end", _SPLIT),
+    "plates": SourceKind("licence plates that are drawn, 270×90 RGB, with their texts as labels", _SPLIT),
+    "text": SourceKind("cut-outs of printed pages that are drawn, gray", _SPLIT | _SIZE),
+    "shapes": SourceKind(
+        "discs, ellipses and polygons that cover one another (dead leaves), drawn",
+        _SPLIT | _SIZE | {"mode": "'rgb' (default) or 'gray'"},
+    ),
     "folder:PATH": SourceKind(
         "the images of a folder and those below it",
         {
@@ -125,10 +133,8 @@ def open_source(dataset: str, *, data_dir: str | Path | None = None, seed: int =
     # What each kind needs is imported only here: pooch, h5py, SciPy and Pillow take their time.
     source: Source
     match kind.partition(":")[0]:
-        case "digits":
-            from blurgen.sources.digits import Digits
-
-            source = Digits(seed=seed, **options)
+        case "digits" | "plates" | "text" | "shapes" as drawn:
+            source = _open_drawn(drawn, seed, options)
         case "folder":
             from blurgen.sources.folder import Folder
 
@@ -170,6 +176,26 @@ def open_source(dataset: str, *, data_dir: str | Path | None = None, seed: int =
 
             source = open_dataset(dataset, None if data_dir is None else Path(data_dir), **options)
     return source
+
+
+def _open_drawn(kind: str, seed: int, options: dict[str, Any]) -> Source:
+    match kind:
+        case "digits":
+            from blurgen.sources.digits import Digits
+
+            return Digits(seed=seed, **options)
+        case "plates":
+            from blurgen.sources.plates import Plates
+
+            return Plates(seed=seed, **options)
+        case "text":
+            from blurgen.sources.text import Text
+
+            return Text(seed=seed, **options)
+        case _:
+            from blurgen.sources.shapes import Shapes
+
+            return Shapes(seed=seed, **options)
 
 
 def _resolve(dataset: str) -> tuple[str, str]:

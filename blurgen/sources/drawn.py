@@ -13,6 +13,9 @@ from blurgen.errors import InputError
 from blurgen.sources.base import Source
 
 
+_SPLITS = ("train", "test")
+
+
 class Drawn(Source):
     """Endless images: each is a function of seed, split, options and its index alone.
 
@@ -31,13 +34,14 @@ class Drawn(Source):
     """
 
     kind: ClassVar[str]
-    # Philox streams of domain 3; the stages' own streams are of domain 0.
-    streams: ClassVar[dict[str, int]]
+    # The Philox stream of the training images within domain 3; that of the test images is the next. The stages'
+    # own streams are of domain 0.
+    first_stream: ClassVar[int]
 
     def __init__(
         self, seed: int, split: str, shape: tuple[int, int, int], content: str, **options: Any
     ) -> None:
-        if split not in self.streams:
+        if split not in _SPLITS:
             raise InputError(f"{self.kind}: split {split!r}, allowed are 'train' and 'test'")
         seed = checked_whole(f"{self.kind}: seed", seed, 0, MAX_SEED)
         self.name = self.kind
@@ -47,7 +51,7 @@ class Drawn(Source):
         said = " ".join(f"{name}={value}" for name, value in self.options.items())
         self.sha256 = hashlib.sha256(f"blurgen {self.kind} {content} {said}".encode()).hexdigest()
         self._seed = np.uint64(seed)
-        self._stream = np.uint64(self.streams[split])
+        self._stream = np.uint64((3 << 30) | (self.first_stream + _SPLITS.index(split)))
 
 
 def checked_size(kind: str, size: object) -> int:

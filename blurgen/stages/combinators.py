@@ -114,6 +114,13 @@ def composed_psfs(stages: Sequence[Stage], params: Columns, draws: Draws) -> NDA
     return out
 
 
+def any_changes_sharp(stages: Sequence[Stage]) -> bool:
+    """Whether one of the stages, or of those inside them, may change the sharp images."""
+    return any(
+        stage.changes_sharp or any(any_changes_sharp(order) for order in stage.orders) for stage in stages
+    )
+
+
 def without_one_psf(stages: Sequence[Stage]) -> str:
     """The name of a stage that blurs, but not by one PSF; empty if there is none."""
     for stage in stages:

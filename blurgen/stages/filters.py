@@ -43,11 +43,11 @@ class Median(ImageStage):
 
 
 class Bilateral(ImageStage):
-    r"""Average over a disc of pixels that are near and alike: ``cv2.bilateralFilter``, within 1 level.
+    """Average over a disc of pixels that are near and alike: ``cv2.bilateralFilter``, within 1 level.
 
-    Weights are exp(−d² / 2σₛ²) · exp(−Δ² / 2σ_c²): d is the distance in pixels, Δ that of the values, of colours
-    the sum of the channels' |Δ|, which share one weight (C. Tomasi and R. Manduchi, ICCV 1998, in OpenCV's
-    form). The image goes on mirrored about its outermost pixels.
+    Weights are exp(−d² / 2σₛ²) · exp(−Δ² / 2σ_c²): d is the distance in pixels, Δ that of the values, of
+    colours the sum of the channels' |Δ|, which share one weight (C. Tomasi and R. Manduchi, ICCV 1998, in
+    OpenCV's form). The image goes on mirrored about its outermost pixels.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class Bilateral(ImageStage):
     sigma_space : distribution
         σₛ in pixels, 0.1 … 100.
     diameter : distribution
-        Of the disc, in pixels, whole, 0 … 301; the radius is ⌊diameter / 2⌋, at least 1. 0 (the default) takes the
-        radius 1.5·σₛ, rounded, as OpenCV does.
+        Of the disc, in pixels, whole, 0 … 301; the radius is ⌊diameter / 2⌋, at least 1. 0 (the default)
+        takes the radius 1.5·σₛ, rounded, as OpenCV does.
     """
 
     kind = "bilateral"
@@ -79,8 +79,8 @@ class Bilateral(ImageStage):
 class RandomReplacement(ImageStage):
     """Some pixels replaced by those of the image blurred by a 3 × 3 Gaussian of σ = 1.
 
-    Each pixel is replaced by itself, all its channels together. The image goes on mirrored about its outermost
-    pixels.
+    Each pixel is drawn by itself, with all its channels. The blurred image's border is mirrored about the
+    outermost pixels.
 
     Parameters
     ----------

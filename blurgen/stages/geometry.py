@@ -194,9 +194,9 @@ class PlateView(_InGrey):
 
     The image is fitted into `height` × `width`, H × W, in its middle, keeping its aspect. Then the angle is
     a = pov · atan(H / W) / 2; for a > 0 the top left corner moves down and the bottom right one up by
-    d = W · tan a, for a < 0 the top right and bottom left ones; all corners move inwards by a third of the sum
-    of their side's two, d / 3. Opposite sides stay parallel: the view is a shear. At last all shrinks about
-    the middle by ½ + magnitude / 2. Around it is grey.
+    d = W · tan a, for a < 0 the top right and bottom left ones; all corners move inwards by a third of the
+    sum of their side's two, d / 3. Opposite sides stay parallel: the view is a shear. At last all shrinks
+    about the middle by ½ + magnitude / 2. Around it is grey.
 
     All is one affine map and one bilinear interpolation (of the Imperial College project, from which the
     formulas are, each of the three steps interpolates and rounds to bytes by itself, so that its images are a
@@ -251,8 +251,8 @@ class Elastic(_InBorder):
 
     The field is a cubic B-spline in x and y with control points `period` pixels apart, each with a normal
     number for either direction, scaled such that the displacement's variance, averaged over the plane, is
-    amplitude². (As the free-form deformations of D. Rueckert et al., IEEE TMI 18, 1999.) Where the amplitude is
-    above about a quarter of the period the image may fold over.
+    amplitude². (As the free-form deformations of D. Rueckert et al., IEEE TMI 18, 1999.) Where the amplitude
+    is above about a quarter of the period the image may fold over.
 
     Parameters
     ----------

@@ -332,9 +332,9 @@ class Diffraction(SizedStage):
         Radius of the Airy pattern's first dark ring in pixels, 1 … 20: 1.22·λ·N/p for the wavelength λ,
         f-number N and pixel pitch p.
     defocus, spherical : distribution
-        Zernike amplitudes (Noll) in waves, root mean square over the pupil, −2 … 2; default 0.
+        Zernike amplitudes (Noll) in waves, root mean square over the pupil, −1 … 1; default 0.
     astigmatism, coma, trefoil : distribution
-        Zernike amplitudes likewise, 0 … 2; default 0.
+        Zernike amplitudes likewise, 0 … 1; default 0.
     astigmatism_angle, coma_angle, trefoil_angle : distribution
         Degrees, anticlockwise from the x axis; default 0.
     size : distribution

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -63,10 +62,10 @@ def resized(images: Images, size: tuple[int, int], name: Filter) -> Images:
 class Pixelate(ImageStage):
     """Shrink the image and enlarge it again, so that squares are left of it.
 
-    The small sides are ⌊scale · side⌋, at least 1. Of ``bilinear``, both steps are bilinear interpolation
-    without antialiasing (``cv2.resize`` with its default), within 1 level of OpenCV's. Of ``box``, the image is
-    shrunk by means of whole pixels and enlarged by repeating them, as Pillow's ``resize`` does with ``BOX``, byte
-    for byte; ImageNet-C (Hendrycks & Dietterich 2019) has that.
+    The small sides are ⌊scale · side⌋, at least 1. With ``bilinear``, both steps are bilinear interpolation
+    without antialiasing (``cv2.resize`` with its default), each within 1 level of OpenCV's. With ``box``, the
+    image is shrunk by means of whole pixels and enlarged by repeating them, as Pillow's ``resize`` does with
+    ``BOX``, byte for byte; ImageNet-C (Hendrycks & Dietterich 2019) has that.
 
     Parameters
     ----------
@@ -99,16 +98,17 @@ class ResizeAndBack(ImageStage):
     """Bring the image to another size and back, each by one of several filters, equally likely.
 
     ``bilinear`` and ``bicubic`` (a = −¾) interpolate between the pixels' middles, without antialiasing;
-    ``area`` takes means over the new pixels' areas. These are ``cv2.resize``'s, within 1 level, but for ``area``
-    where one side shrinks and the other grows, of which OpenCV makes something else.
+    ``area`` takes means over the new pixels' areas. These are ``cv2.resize``'s, each within 1 level, but for
+    ``area`` where one side shrinks and the other grows (OpenCV interpolates both), and where a side grows such
+    that edges of new and old pixels coincide (there OpenCV's rounding takes single pixels from aside).
 
     Parameters
     ----------
     scale : distribution
         The other size over the image's, 10⁻⁴ … 16; sides are rounded down, but at least 1.
     down, up : list of str
-        The filters of the way there and of the way back, ``bilinear``, ``bicubic``, ``area``; by default all. The
-        number of the drawn one in the list is recorded.
+        The filters of the way there and of the way back, ``bilinear``, ``bicubic``, ``area``; by default all.
+        The number of the drawn one in the list is recorded.
     """
 
     kind = "resize_and_back"
@@ -172,7 +172,7 @@ class Resize(Stage):
         return {**super().sample(draws), "filter": draws.below(_NAMES, len(self.filters))}
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
-        """Resize the one blurred image; nothing in `rescaled` changes the sharp one, which has the old size."""
+        """Resize the one blurred image; the sharp one, which `rescaled` does not change, tells the old size."""
         height, width = (pair.sharp if self.of == "original" else pair.blurred).shape[1:3]
         size = (
             min(int(scaled(height, params["scale"])[0]), _LARGEST),
@@ -202,8 +202,8 @@ def _check_shape(stages: Sequence[Stage], shape: tuple[int, int, int]) -> None:
 class Rescaled(Stage):
     """Stages during which the blurred image may have other sizes; at the end it has its own again.
 
-    `resize` changes the size. If at the end it is not the original one, the image is resized to that by one of
-    the filters `back`, equally likely. Samples go through the stages one by one, as their sizes differ.
+    `resize` changes the size. If at the end it is not the original one, the image is resized to that by one
+    of the filters `back`, equally likely. Samples go through the stages one by one, as their sizes differ.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ class Rescaled(Stage):
 
     def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
         """Column back, and those of the stages."""
-        return {"back": draws.below(_NAMES, len(self.back)), **sample_with_inner(self.stages, draws)}
+        return {"back": draws.below(_NAMES, len(self.back)), **sample_all(self.stages, draws)}
 
     @property
     def orders(self) -> list[Sequence[Stage]]:
@@ -257,6 +257,6 @@ class Rescaled(Stage):
             row = slice(n, n + 1)
             one = ImagePair(pair.sharp[row], pair.blurred[row])
             own = {name: column[row] for name, column in params.items()}
-            blurred = apply_with_inner(self.stages, one, own, draws.rows(np.array([n]))).blurred
+            blurred = apply_all(self.stages, one, own, draws.rows(np.array([n]))).blurred
             out[n] = resized(blurred, (height, width), self.back[int(params["back"][n])])[0]
         return ImagePair(pair.sharp, out)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,11 +12,13 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from blurgen import psf
 from blurgen.convolution import Border, border_map, convolve_checked
 from blurgen.distributions import AnyDistribution, Between, Constant, reference
 from blurgen.draws import Draws
 from blurgen.loops import varying as loops
 from blurgen.loops.vectors import LANES
+from blurgen.psf.disk import disk_size
 from blurgen.stages.base import Columns, Images, ImageStage, PsfStage, Stage, columns_of, stage_from
 from blurgen.varying import convolve_varying_checked, rounding
 
@@ -283,10 +287,10 @@ class DepthBlur(ImageStage):
     image: ``near + (far − near)·t``, t being 0 in the corner (or on the edge) that lies farthest against the
     direction `angle`, 1 in that farthest along it. Radii of opposite signs put a line of sharp focus between.
 
-    Each pixel becomes the mean over the disc about it of its own radius (rounded to 1/32 pixel): light is
-    gathered, not scattered, so that what is constant stays so, while the sum over an image is kept only where
-    the radius is constant. The disc is made of bands ¼ pixel high, each of its mean width (over 8 heights),
-    that cover the pixels at their ends in part. Up to a radius of ½ nothing is blurred.
+    Each pixel gathers light by its own PSF: of the discs (see `Disk`) with radii of ½, ¾, 1, 1¼ … pixels the
+    linear mix of the two next to its radius; up to a radius of ½ it stays. As light is gathered, not
+    scattered, what is constant stays so, while the sum over an image is kept only where the radius is
+    constant, and what is near does not spread over what is in focus.
 
     Parameters
     ----------
@@ -310,19 +314,16 @@ class DepthBlur(ImageStage):
         """The blurred images."""
         images = np.ascontiguousarray(images)
         _, height, width, _ = images.shape
-        greatest = float(max(np.max(abs(params["near"])), np.max(abs(params["far"]))))
-        halves = np.empty((int(greatest * loops.BANDS) + 1, int(greatest * loops.LEVELS + 0.5) + 1))
-        scales = np.empty(halves.shape[1])
-        loops.disc_bands(halves, scales)
-        reach = int(greatest) + 3
+        greatest = max(float(np.max(abs(params["near"]))), float(np.max(abs(params["far"]))))
+        discs = _discs(max(0, math.ceil(greatest * loops.RADII) - loops.FIRST_RADIUS) + 1)
+        reach = discs.shape[1] // 2
         out = np.empty_like(images)
-        loops.discs(
+        loops.mixed_discs(
             images,
             params["near"],
             params["far"],
             params["angle"] * _RADIAN,
-            halves,
-            scales,
+            discs,
             border_map(height, reach, self.border),
             border_map(width, reach, self.border),
             reach,
@@ -330,6 +331,13 @@ class DepthBlur(ImageStage):
             out,
         )
         return out
+
+
+@lru_cache(maxsize=8)
+def _discs(count: int) -> NDArray[np.float32]:
+    """The first discs of `loops.mixed_discs`, (count, k, k)."""
+    radii = (loops.FIRST_RADIUS + np.arange(count)) / loops.RADII
+    return psf.disk_batch(radii, disk_size(float(radii[-1])))
 
 
 _OUTLINE = 16  # the first of the draws of an object's outline
