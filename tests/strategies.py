@@ -3,19 +3,19 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from blurgen.gallery import stage_examples
 from blurgen.recipe import Recipe
 
 BORDERS = ("replicate", "reflect", "mirror", "wrap", "constant")
-STAGE_KINDS = (
-    "box",
-    "disk",
-    "gaussian",
-    "gaussian_noise",
-    "maybe",
-    "motion",
-    "one_of",
-    "shuffled",
-    "turn",
+# besides those with random fields, stages as the gallery shows them: blurs by one PSF, and what has none
+SHOWN = (
+    "anisotropic_gaussian",
+    "brightness",
+    "camera_shake",
+    "impulse_noise",
+    "jpeg",
+    "polygon",
+    "thick_line",
 )
 
 
@@ -110,6 +110,8 @@ def single_stages(turns=True):
         "disk": _blur(radius=real_distributions(0, 4)),
         "gaussian_noise": st.fixed_dictionaries({"sigma": real_distributions(0, 40)}),
     }
+    for kind in SHOWN:
+        kinds[kind] = st.just(stage_examples()[kind][0][kind])
     if turns:
         kinds["turn"] = st.fixed_dictionaries({"quarters": whole_distributions(0, 3)})
     return st.one_of([body.map(lambda b, kind=kind: {kind: b}) for kind, body in kinds.items()])

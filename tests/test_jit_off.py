@@ -11,6 +11,7 @@ from strategies import BORDERS, texture
 
 from blurgen import convolution, convolve, degrade, psf
 from blurgen.draws import Draws
+from blurgen.gallery import stage_examples
 from blurgen.loops import draws as draw_loops
 from blurgen.loops.elementary import exp, log, sincos
 from blurgen.recipe import Recipe
@@ -54,11 +55,9 @@ def results():
                     found[f"bytes {name} {border} {shape}"] = convolve(images, kernel, border, outside=40)
                     found[f"floats {name} {border} {shape}"] = convolve(floats, kernel, border, outside=0.5)
 
-    noisy = {"gaussian_noise": {"sigma": {"log_uniform": [1, 60]}}}
-    shuffled = {"shuffled": [noisy, {"turn": {"quarters": {"integers": [0, 3]}}}]}
-    other = Recipe.from_dict({"name": "other", "stages": [{"one_of": [{"stages": [noisy]}]}, shuffled]})
-    for recipe in [*built_in().values(), other]:
-        pairs = degrade(texture(2, 8, 8), recipe, seed=3, start=1)
+    examples = [Recipe.from_dict({"name": kind, "stages": s}) for kind, s in stage_examples().items()]
+    for recipe in [*built_in().values(), *examples]:
+        pairs = degrade(texture(2, 8, 8, 3), recipe, seed=3, start=1)
         found[f"{recipe.name} sharp"], found[f"{recipe.name} blurred"] = pairs.sharp, pairs.blurred
         found.update({f"{recipe.name} {name}": column for name, column in pairs.params.items()})
     return found

@@ -485,3 +485,41 @@ def test_psfs_of_random_recipes_are_psfs(chosen, seed):
     assert chosen.psf_size % 2 == 1
     assert (psfs >= 0).all()
     np.testing.assert_allclose(psfs.sum(axis=(1, 2)), 1, atol=1e-4)
+
+
+def test_options_may_change_the_shape_if_they_agree():
+    pad = {"pad": {"top": 2, "right": 3, "border": "constant", "grey": 7}}
+    fit = {"fit": {"height": 26, "width": 27}}
+    chosen = recipe({"one_of": [{"stages": [pad]}, {"stages": [fit, NOISE]}]})
+    assert chosen.output_shape((24, 24, 3)) == (26, 27, 3)
+    pairs = degrade(IMAGES, chosen, seed=2)
+    branch = pairs.params["0.one_of.branch"]
+    assert set(branch) == {0, 1}
+    for row in range(6):
+        part = degrade(IMAGES[row : row + 1], chosen, seed=2, start=row)
+        np.testing.assert_array_equal(part.sharp[0], pairs.sharp[row])
+        np.testing.assert_array_equal(part.blurred[0], pairs.blurred[row])
+    np.testing.assert_array_equal(
+        pairs.sharp[branch == 0],
+        np.pad(IMAGES[branch == 0], ((0, 0), (2, 0), (0, 3), (0, 0)), constant_values=7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        (
+            {"one_of": [{"stages": [NOISE]}, {"stages": [{"pad": {"top": 1}}]}]},
+            "option 0 makes 24×24×3, option 1 25×24×3",
+        ),
+        (
+            {"maybe": {"probability": 1, "stages": [{"pad": {"top": 1}}]}},
+            "'maybe' needs stages that keep .*'pad'",
+        ),
+        ({"shuffled": [NOISE, {"pad": {"top": 1}}]}, "'shuffled' needs stages that keep .*'pad'"),
+    ],
+    ids=("one_of", "maybe", "shuffled"),
+)
+def test_shapes_do_not_depend_on_draws(stage, message):
+    with pytest.raises(InputError, match=message):
+        degrade(IMAGES, recipe(stage))

@@ -2,8 +2,8 @@
 
 The canvas, float32 of shape ``(S, S, 4)``, holds for each pixel how much light still passes through the
 leaves in front of it, and the red, green and blue that they have sent so far: a leaf adds its colour by the
-former and by the share of the pixel that it covers. Squares of `_TILE` pixels through which nothing passes any
-more are skipped, which is most of the work saved.
+former and by the share of the pixel that it covers. Squares of `_TILE` pixels through which nothing passes
+any more are skipped, which is most of the work saved.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from blurgen.draws import MAX_SEED
 from blurgen.errors import InputError
 from blurgen.sources.base import Source
 
-
 _SPLITS = ("train", "test")
 
 
@@ -34,8 +33,8 @@ class Drawn(Source):
     """
 
     kind: ClassVar[str]
-    # The Philox stream of the training images within domain 3; that of the test images is the next. The stages'
-    # own streams are of domain 0.
+    # The Philox stream of the training images within domain 3; that of the test images is the next. The
+    # stages' own streams are of domain 0.
     first_stream: ClassVar[int]
 
     def __init__(

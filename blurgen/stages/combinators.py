@@ -26,10 +26,12 @@ from pydantic_core import PydanticCustomError
 
 from blurgen.distributions import reference, tidy, weighted
 from blurgen.draws import Draws
+from blurgen.errors import InputError
 from blurgen.psf import composed
 from blurgen.stages.base import (
     Columns,
     ImagePair,
+    Images,
     Stage,
     apply_all,
     columns_of,
@@ -80,25 +82,46 @@ def _unprefixed(prefix: str, columns: Columns, rows: NDArray[np.intp]) -> dict[s
     return {n[len(prefix) :]: column[rows] for n, column in columns.items() if n.startswith(prefix)}
 
 
-def _on_rows(pair: ImagePair, rows: NDArray[np.intp], change: Callable[[ImagePair], ImagePair]) -> ImagePair:
-    """Change some rows of a pair; sharp and blurred stay one array as long as they are equal."""
-    if rows.size == 0:
-        return pair
-    if rows.size == len(pair.blurred):
-        return change(pair)
+_Change = Callable[[ImagePair], ImagePair]
+
+
+def _on_rows(pair: ImagePair, parts: Sequence[tuple[NDArray[np.intp], _Change]]) -> ImagePair:
+    """Change rows of a pair, each part its own; the other rows stay as they are.
+
+    Sharp and blurred stay one array as long as they are equal, and sharp stays what it is where nothing
+    changes it.
+    """
+    parts = [(rows, change) for rows, change in parts if rows.size]
+    if len(parts) == 1 and parts[0][0].size == len(pair.blurred):
+        return parts[0][1](pair)
     one = pair.sharp is pair.blurred
-    taken = pair.blurred[rows]
-    part = ImagePair(taken if one else pair.sharp[rows], taken)
-    done = change(part)
-    blurred = pair.blurred.copy()
-    blurred[rows] = done.blurred
-    if done.sharp is part.sharp:
+    before, after = [], []
+    for rows, change in parts:
+        blurred = pair.blurred[rows]
+        before.append(ImagePair(blurred if one else pair.sharp[rows], blurred))
+        after.append(change(before[-1]))
+    if not parts:
+        return pair
+    blurred = _put_together(
+        pair.blurred, [(rows, made.blurred) for (rows, _), made in zip(parts, after, strict=True)]
+    )
+    if all(made.sharp is given.sharp for given, made in zip(before, after, strict=True)):
         return ImagePair(pair.sharp, blurred)
-    if one and done.sharp is done.blurred:
+    if one and all(made.sharp is made.blurred for made in after):
         return ImagePair(blurred, blurred)
-    sharp = pair.sharp.copy()
-    sharp[rows] = done.sharp
-    return ImagePair(sharp, blurred)
+    return ImagePair(
+        _put_together(pair.sharp, [(rows, made.sharp) for (rows, _), made in zip(parts, after, strict=True)]),
+        blurred,
+    )
+
+
+def _put_together(images: Images, parts: Sequence[tuple[NDArray[np.intp], Images]]) -> Images:
+    """`images` with some rows replaced, which may have another shape if all rows are."""
+    shape, kind = parts[0][1].shape[1:], parts[0][1].dtype
+    out = np.empty((len(images), *shape), kind) if shape != images.shape[1:] else images.copy()
+    for rows, replacement in parts:
+        out[rows] = replacement
+    return out
 
 
 def _apply(stages: Sequence[Stage], params: Columns, draws: Draws, pair: ImagePair) -> ImagePair:
@@ -177,6 +200,19 @@ def _chained_shape(stages: Sequence[Stage], shape: tuple[int, int, int]) -> tupl
     return shape
 
 
+def _kept_shape(kind: str, stages: Sequence[Stage], shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    for stage in stages:
+        if stage.output_shape(shape) != shape:
+            raise InputError(
+                f"stage '{kind}' needs stages that keep the images' shape, '{stage.kind}' does not"
+            )
+    return shape
+
+
+def _times(shape: tuple[int, int, int]) -> str:
+    return "×".join(map(str, shape))
+
+
 class Option(BaseModel):
     """One of the alternatives of `OneOf`."""
 
@@ -213,10 +249,15 @@ class OneOf(Stage):
         return {**schema["properties"]["options"], "$defs": schema["$defs"]}
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The shape that the options give; they keep it."""
-        for option in self.options:
-            _chained_shape(option.stages, shape)
-        return shape
+        """The shape that the options give; InputError where they do not all give the same."""
+        shapes = [_chained_shape(option.stages, shape) for option in self.options]
+        for number, other in enumerate(shapes):
+            if other != shapes[0]:
+                raise InputError(
+                    f"stage 'one_of' needs options that make images of one shape: option 0 makes "
+                    f"{_times(shapes[0])}, option {number} {_times(other)}"
+                )
+        return shapes[0]
 
     def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
         """Column branch, and those of the options' stages, ``option.place.kind.parameter``."""
@@ -240,12 +281,13 @@ class OneOf(Stage):
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """Each option on the rows that drew it."""
+        parts = []
         for number, option in enumerate(self.options):
             rows = np.flatnonzero(params["branch"] == number)
             own = _unprefixed(f"{number}.", params, rows)
             own_draws = draws.stage(number).rows(rows)
-            pair = _on_rows(pair, rows, partial(_apply, option.stages, own, own_draws))
-        return pair
+            parts.append((rows, partial(_apply, option.stages, own, own_draws)))
+        return _on_rows(pair, parts)
 
     @property
     def psf_size(self) -> int:
@@ -278,9 +320,8 @@ class Maybe(Stage):
     stages: Stages
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The same shape; the stages keep it."""
-        _chained_shape(self.stages, shape)
-        return shape
+        """The same shape; InputError where the stages do not keep it."""
+        return _kept_shape(self.kind, self.stages, shape)
 
     def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
         """Column applied, and those of the stages."""
@@ -303,7 +344,7 @@ class Maybe(Stage):
         """The stages on the rows that drew them."""
         rows = np.flatnonzero(params["applied"] == 1)
         own = _unprefixed("", params, rows)
-        return _on_rows(pair, rows, partial(_apply, self.stages, own, draws.rows(rows)))
+        return _on_rows(pair, [(rows, partial(_apply, self.stages, own, draws.rows(rows)))])
 
     @property
     def psf_size(self) -> int:
@@ -384,9 +425,8 @@ class Shuffled(Stage):
         return {"anyOf": [stages, mapping]}
 
     def output_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """The same shape; the stages keep it."""
-        _chained_shape(self.stages, shape)
-        return shape
+        """The same shape; InputError where the stages do not keep it."""
+        return _kept_shape(self.kind, self.stages, shape)
 
     def sample(self, draws: Draws) -> dict[str, NDArray[Any]]:
         """Column order, and those of the stages."""
@@ -405,12 +445,13 @@ class Shuffled(Stage):
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
         """The stages in each sample's own order."""
+        parts = []
         for rank in np.unique(params["order"]):
             rows = np.flatnonzero(params["order"] == rank)
             own = _unprefixed("", params, rows)
             order = kept_in_order(permutation(int(rank), len(self.stages)), self.in_order)
-            pair = _on_rows(pair, rows, partial(self._apply_in, order, own, draws.rows(rows)))
-        return pair
+            parts.append((rows, partial(self._apply_in, order, own, draws.rows(rows))))
+        return _on_rows(pair, parts)
 
     def _apply_in(self, order: list[int], params: Columns, draws: Draws, pair: ImagePair) -> ImagePair:
         for place in order:
