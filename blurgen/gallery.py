@@ -17,7 +17,7 @@ from PIL import Image
 
 from blurgen.degradation import Pairs, degrade
 from blurgen.errors import BlurgenError, InputError
-from blurgen.recipe import Recipe, load_recipe, recipes
+from blurgen.recipe import Recipe, families, load_recipe
 from blurgen.sheet import as_bytes
 from blurgen.sources import open_source
 from blurgen.stages import KINDS
@@ -123,11 +123,7 @@ def _pages_of(names: Sequence[str]) -> Iterator[_Page]:
 
 def _recipe_pages() -> Iterator[_Page]:
     """A page for each recipe; those that differ only in a number at the end share one."""
-    families: dict[str, list[Recipe]] = {}
-    for name, recipe in recipes().items():
-        stem, _, last = name.rpartition("-")
-        families.setdefault(stem if stem and last.isdigit() else name, []).append(recipe)
-    for name, members in families.items():
+    for name, members in families().items():
         yield _recipe_page(name, members)
 
 

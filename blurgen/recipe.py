@@ -266,8 +266,13 @@ def _quoted(where: str) -> str:
 
 def recipes() -> dict[str, Recipe]:
     """The built-in recipes by name."""
-    found = {name: recipe for file in _files() for name, recipe in _read(file).items()}
-    return dict(sorted(found.items()))
+    found = [recipe for family in families().values() for recipe in family]
+    return {recipe.name: recipe for recipe in sorted(found, key=lambda recipe: recipe.name)}
+
+
+def families() -> dict[str, list[Recipe]]:
+    """The built-in recipes by their files: those that differ but for a number stand together."""
+    return {file.removesuffix(".yaml"): list(_read(file).values()) for file in sorted(_files())}
 
 
 def _files() -> list[str]:
@@ -304,9 +309,10 @@ def load_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
         return recipe
     path = Path(name_or_path)
     if path.suffix.lower() not in (".yaml", ".yml", ".json") and not path.exists():
-        known = recipes()
-        hint = did_you_mean(str(name_or_path), known)
-        raise RecipeError(f"there is no recipe '{name_or_path}'{hint}; built in are {', '.join(known)}")
+        hint = did_you_mean(str(name_or_path), recipes())
+        raise RecipeError(
+            f"there is no recipe '{name_or_path}'{hint}; 'blurgen recipes' lists those built in"
+        )
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

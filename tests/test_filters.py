@@ -20,13 +20,13 @@ def recipe(*stages):
     return Recipe.from_dict({"name": "r", "stages": list(stages)})
 
 
-def images(shapes=st.tuples(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3]))):
+def images():
     """Single images of random, often equal, values."""
     return st.builds(
         lambda shape, seed, step: (
             np.random.default_rng(seed).integers(0, 256, (1, *shape), dtype=np.uint8) // step * step
         ),
-        shapes,
+        st.tuples(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1, 3])),
         st.integers(0, 10**6),
         st.sampled_from([1, 16, 100]),
     )

@@ -118,7 +118,7 @@ def test_only_downloads_know_the_network():
 
 
 def test_only_torch_knows_torch():
-    assert importers_of("torch") <= {"torch.py"}
+    assert all(path.split("/")[0].removesuffix(".py") == "torch" for path in importers_of("torch"))
 
 
 def test_the_library_does_not_know_its_command():
@@ -133,8 +133,8 @@ ORDER = [
     "errors",
     "loops",
     "draws",
-    "psf",
     "distributions",
+    "psf",
     "stages",
     "recipe",
     "degradation",

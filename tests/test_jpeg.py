@@ -23,6 +23,8 @@ OPENCV = {
     "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
 }
+SHARED = {"4:2:0": (2, 2), "4:2:2": (2, 1), "4:4:4": (1, 1)}
+TABLES = loops.tables()
 CONTENTS = ("random", "smooth", "binary", "constant")
 
 
@@ -165,15 +167,12 @@ def parts_of(images, qualities, subsampling, part, out):
     (start, stop), (top, bottom) = part
     flat = images.reshape(-1).view()
     flat.flags.writeable = False
-    arguments = (flat, *images.shape[1:3], loops.tables(), qualities)
+    arguments = (flat, *images.shape[1:3], TABLES, qualities)
     if subsampling is None:
         loops.gray(*arguments, start, stop, top, bottom, out)
     else:
         across, down = SHARED[subsampling]
         loops.colour(*arguments, across, down, start, stop, top, bottom, out)
-
-
-SHARED = {"4:2:0": (2, 2), "4:2:2": (2, 1), "4:4:4": (1, 1)}
 
 
 @pytest.mark.parametrize("subsampling", GRAY_AND_COLOUR)
@@ -236,7 +235,7 @@ def test_steps_are_those_in_a_file():
 
 
 def test_quotients_are_exact():
-    table = loops.tables().reshape(2, 100, 8, 4, 8).transpose(3, 0, 1, 2, 4).reshape(4, -1)
+    table = TABLES.reshape(2, 100, 8, 4, 8).transpose(3, 0, 1, 2, 4).reshape(4, -1)
     values = np.arange(1 << 14)
     for half, reciprocal, scale, step in np.unique(table.astype(np.int64), axis=1).T:
         quotients = (((values + half) * reciprocal >> 16) * scale) >> 16

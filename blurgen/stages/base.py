@@ -167,11 +167,8 @@ def stage_from(item: Any) -> Stage:
         )
     (kind, body), *_ = item.items()
     if kind not in KINDS:
-        raise PydanticCustomError(
-            "stage",
-            ": '{kind}' is no stage{hint}; there are {kinds}",
-            {"kind": str(kind), "hint": did_you_mean(str(kind), KINDS), "kinds": ", ".join(sorted(KINDS))},
-        )
+        hint = did_you_mean(str(kind), KINDS) or f"; there are {', '.join(sorted(KINDS))}"
+        raise PydanticCustomError("stage", ": '{kind}' is no stage{hint}", {"kind": str(kind), "hint": hint})
     try:
         return KINDS[kind].from_body(body)
     except ValidationError as error:

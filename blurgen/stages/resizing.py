@@ -99,8 +99,8 @@ class ResizeAndBack(ImageStage):
 
     ``bilinear`` and ``bicubic`` (a = −¾) interpolate between the pixels' middles, without antialiasing;
     ``area`` takes means over the new pixels' areas. These are ``cv2.resize``'s, each within 1 level, but for
-    ``area`` where one side shrinks and the other grows (OpenCV interpolates both), and where a side grows such
-    that edges of new and old pixels coincide (there OpenCV's rounding takes single pixels from aside).
+    ``area`` where one side shrinks and the other grows (OpenCV interpolates both), and where a side grows
+    such that edges of new and old pixels coincide (OpenCV's rounding takes single pixels from aside there).
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ class Resize(Stage):
         return {**super().sample(draws), "filter": draws.below(_NAMES, len(self.filters))}
 
     def apply_pair(self, pair: ImagePair, params: Columns, draws: Draws) -> ImagePair:
-        """Resize the one blurred image; the sharp one, which `rescaled` does not change, tells the old size."""
+        """Resize the one blurred image; the sharp one, which nothing changes here, has the old size."""
         height, width = (pair.sharp if self.of == "original" else pair.blurred).shape[1:3]
         size = (
             min(int(scaled(height, params["scale"])[0]), _LARGEST),
