@@ -6,31 +6,28 @@ What is heavy to import (NumPy, Numba, HDF5, Pillow) is imported by the command 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 import typer.main
 from typer.core import TyperGroup
 
 from blurgen._version import __version__
+from blurgen.console import compilation_said, flush, say, shown_progress
 from blurgen.errors import BlurgenError, FileError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.progress import Progress, Task
 
     from blurgen.pairs import PairFile
     from blurgen.recipe import Recipe
 
-_LINE_SECONDS = 5.0  # between lines of progress where there is no terminal
 _BINS = 16
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _INTERRUPTED = 130
@@ -43,7 +40,7 @@ class _Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _say("blurgen: interrupted", sys.stderr)
+            say("blurgen: interrupted", sys.stderr)
             raise typer.Exit(_INTERRUPTED) from None
 
 
@@ -82,22 +79,22 @@ def main(argv: list[str] | None = None) -> int:
     except SystemExit as done:
         code = done.code if isinstance(done.code, int) else int(done.code is not None)
     except (BlurgenError, OSError) as error:
-        _say(f"blurgen: {' '.join(str(error).split())}", sys.stderr)  # HDF5 speaks in several lines
+        say(f"blurgen: {' '.join(str(error).split())}", sys.stderr)  # HDF5 speaks in several lines
         code = 1
     except KeyboardInterrupt:
         code = _INTERRUPTED
     try:
-        _flush(sys.stdout)
+        flush(sys.stdout)
     except FileError as error:
         if not code:
-            _say(f"blurgen: {error}", sys.stderr)
+            say(f"blurgen: {error}", sys.stderr)
         code = code or 1
     return code
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        _say(f"blurgen {__version__}")
+        say(f"blurgen {__version__}")
         raise typer.Exit
 
 
@@ -207,9 +204,9 @@ def make(
     if skip_bad:
         options["skip_bad"] = True
     begun = time.perf_counter()
-    progress = _progress(quiet)
+    progress = shown_progress(quiet)
     try:
-        with progress, _compilation_said(progress.note, quiet):
+        with progress, compilation_said(progress.note, quiet):
             source = open_source(dataset, data_dir=data_dir, seed=seed, **options)
             for path, reason in getattr(source, "skipped", []):
                 progress.note(f"skipped {path}: {reason}")
@@ -231,7 +228,7 @@ def make(
         done, total = kept(out) if progress.total else (0, 0)
         if not total:
             raise
-        _say(
+        say(
             f"blurgen: interrupted: {done:,} of {total:,} pairs are kept in {partial}; "
             "the same command goes on from there",
             sys.stderr,
@@ -243,7 +240,7 @@ def make(
     seconds = time.perf_counter() - begun
     made = len(pairs) - progress.first
     resumed = f" ({progress.first:,} were there already)" if progress.first else ""
-    _say(
+    say(
         f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, "
         f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
     )
@@ -276,10 +273,10 @@ def info(
             "bytes": file.stat().st_size,
             "params": {name: _plain(found) for name, found in drawn.items()},
         }
-        _say(json.dumps(plain, indent=2, ensure_ascii=False))
+        say(json.dumps(plain, indent=2, ensure_ascii=False))
         return
-    _say(_described(pairs, attributes))
-    _say(_rendered(_distribution_table(drawn, len(pairs))))
+    say(_described(pairs, attributes))
+    say(_rendered(_distribution_table(drawn, len(pairs))))
 
 
 @app.command(epilog="Example: blurgen show pairs.h5 --out sheet.png --indices 1,5,9")
@@ -310,7 +307,7 @@ def show(
         rows = range(start, min(start + count, len(pairs)))
     image = contact_sheet(pairs, rows, columns=columns, scale=scale)
     save_png(image, out)
-    _say(f"{out}: {_many(len(rows), 'pair')}, {_times(image.size)} pixels")
+    say(f"{out}: {_many(len(rows), 'pair')}, {_times(image.size)} pixels")
 
 
 @app.command(epilog="Example: blurgen verify pairs.h5 --all")
@@ -330,8 +327,8 @@ def verify(
     """Make pairs of a file again from its source, and compare every byte."""
     from blurgen.verification import verify as verify_file
 
-    progress = _progress(quiet)
-    with progress, _compilation_said(progress.note, quiet):
+    progress = shown_progress(quiet)
+    with progress, compilation_said(progress.note, quiet):
         found = verify_file(
             file,
             sample=None if every else sample,
@@ -341,10 +338,10 @@ def verify(
             progress=progress,
         )
     if not found.ok:
-        _say(f"blurgen: {found}", sys.stderr)
+        say(f"blurgen: {found}", sys.stderr)
         raise typer.Exit(1)
     if not quiet:
-        _say(str(found))
+        say(str(found))
 
 
 @app.command(epilog="Example: blurgen gallery --out gallery realistic motion")
@@ -359,11 +356,11 @@ def gallery(
     """Write pages that show recipes and stages on the same images, with what they draw."""
     from blurgen.gallery import write_gallery
 
-    progress = _progress(quiet)
-    with progress, _compilation_said(progress.note, quiet):
+    progress = shown_progress(quiet, "pages")
+    with progress, compilation_said(progress.note, quiet):
         pages = write_gallery(out, names or (), progress)
     if not quiet:
-        _say(f"{out}: {_many(len(pages), 'page')}")
+        say(f"{out}: {_many(len(pages), 'page')}")
 
 
 @app.command(epilog="Example: blurgen psf motion --length 3,5,9 --angle 0,30,60,90 --out grid.png")
@@ -413,13 +410,13 @@ def psf(
             f"{'  '.join(caption)}\n{_table(psf)}"
             for psf, caption in zip(gallery.psfs, gallery.captions, strict=True)
         ]
-        _say("\n\n".join(blocks))
+        say("\n\n".join(blocks))
         return
     from blurgen.sheet import psf_grid, save_png
 
     image = psf_grid(gallery.psfs, gallery.captions, title=gallery.title, columns=columns or gallery.columns)
     save_png(image, out)
-    _say(f"{out}: {_many(len(gallery.psfs), 'PSF')}, {_times(image.size)} pixels")
+    say(f"{out}: {_many(len(gallery.psfs), 'PSF')}, {_times(image.size)} pixels")
 
 
 @app.command(epilog="Example: blurgen recipes mnist-motion > my.yaml")
@@ -438,41 +435,14 @@ def recipes(
     if schema:
         import json
 
-        _say(json.dumps(Recipe.json_schema(), indent=2, ensure_ascii=False))
+        say(json.dumps(Recipe.json_schema(), indent=2, ensure_ascii=False))
     elif name is not None:
-        _say(load_recipe(name).to_yaml().rstrip("\n"))
+        say(load_recipe(name).to_yaml().rstrip("\n"))
     else:
-        _say(_rendered(_recipe_table(built_in().values())))
+        say(_rendered(_recipe_table(built_in().values())))
 
 
 # ---- what commands print ----
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line. If nobody reads any more, the command goes on in silence: its exit code still counts."""
-    stream = stream or sys.stdout
-    _flush(stream, f"{text}\n")
-
-
-def _flush(stream: TextIO, text: str = "") -> None:
-    """Write `text` and all that waits in the stream's buffer."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except BrokenPipeError:
-        _close(stream)
-    except OSError as error:
-        _close(stream)
-        if stream is sys.stdout:
-            raise FileError(f"the output cannot be written: {error.strerror}") from None
-
-
-def _close(stream: TextIO) -> None:
-    """Let what is still written to `stream` vanish, Python's own last flush included."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
 
 
 def _rendered(renderable: Any) -> str:
@@ -672,149 +642,3 @@ def _table(psf: NDArray[np.floating[Any]]) -> str:
     """The numbers of a PSF, a line a row; zeros as points, so that its form is seen."""
     rows = [[f"{value:.4f}" if value else "·" for value in row] for row in psf]
     return "\n".join(" ".join(f"{cell:>6}" for cell in row) for row in rows)
-
-
-# ---- progress ----
-
-
-class _Silent:
-    """Counts, and shows nothing; notes are still said.
-
-    Attributes
-    ----------
-    total : int
-        How many there are to do; 0 before anything began.
-    first : int
-        How many were done before.
-    seconds : float
-        Since the first was begun.
-    """
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.first = 0
-        self._begun = self._last = 0.0
-
-    @property
-    def seconds(self) -> float:
-        return max(self._last - self._begun, 1e-6)
-
-    def __call__(self, done: int, total: int) -> None:
-        self._last = time.perf_counter()
-        if not self.total:
-            self.total, self.first, self._begun = total, done, self._last
-        self._show(done)
-
-    def _show(self, done: int) -> None:
-        pass
-
-    def note(self, text: str) -> None:
-        _say(f"blurgen: {text}", sys.stderr)
-
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class _Lines(_Silent):
-    """A line on standard error every few seconds, and one at the end."""
-
-    _said = 0.0
-
-    def _show(self, done: int) -> None:
-        self._said = self._said or self._begun
-        if self._last - self._said < _LINE_SECONDS and done < self.total:
-            return
-        self._said = self._last
-        rate = (done - self.first) / self.seconds
-        line = f"{done:,} of {self.total:,} pairs ({100 * done // self.total} %)"
-        if done > self.first:
-            line += f", {rate:,.0f} pairs/s"
-            if done < self.total:
-                line += f", {_clock((self.total - done) / rate)} left"
-        _say(line, sys.stderr)
-
-
-class _Bar(_Silent):
-    """A bar on the terminal."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._bar: Progress | None = None
-        self._task: Any = None
-
-    def _show(self, done: int) -> None:
-        if self._bar is None:
-            self._bar = _rich_bar(self._console)
-            self._bar.start()
-            self._task = self._bar.add_task("pairs", total=self.total, completed=done)
-        self._bar.update(self._task, completed=done)
-
-    def note(self, text: str) -> None:
-        self._console.print(f"blurgen: {text}", markup=False, highlight=False, soft_wrap=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-
-def _rich_bar(console: Any) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            rate = task.finished_speed or task.speed
-            return Text(f"{rate:,.0f} pairs/s" if rate else "")
-
-    return Progress(
-        BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), console=console, transient=True
-    )
-
-
-def _progress(quiet: bool) -> _Silent:
-    if quiet:
-        return _Silent()
-    return _Bar() if sys.stderr.isatty() else _Lines()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours}:{minutes:02}:{rest:02} h"
-        if hours
-        else (f"{minutes}:{rest:02} min" if minutes else f"{rest} s")
-    )
-
-
-@contextlib.contextmanager
-def _compilation_said(note: Callable[[str], None], quiet: bool) -> Iterator[None]:
-    """Say so, once, if Numba really compiles within: the first time this takes seconds."""
-    if quiet:
-        yield
-        return
-    from numba.core import event
-
-    class Listener(event.Listener):  # type: ignore[misc]
-        said = False
-
-        def on_start(self, _: Any) -> None:
-            if not self.said:
-                self.said = True
-                note("compiling the loops for this processor; kept for the next time")
-
-        def on_end(self, _: Any) -> None:
-            pass
-
-    listener = Listener()
-    event.register("numba:compile", listener)
-    try:
-        yield
-    finally:
-        event.unregister("numba:compile", listener)

@@ -30,6 +30,8 @@ _QUALITY = 92  # of JPEG: noise as PNG would be ten times as large
 _GAP = 4
 _PAPER = 255
 _HISTOGRAMS = 6  # side by side
+_BARS = 60  # of a histogram, one for each value, as long as there are no more
+_COLOUR = "#47708f"
 
 # what recipes are for; the others are for photographs
 _OWN_IMAGES = {
@@ -196,19 +198,23 @@ def _picture(recipe: Recipe, kind: str) -> Image.Image:
     rows = [_strip(pairs.sharp), _strip(pairs.blurred)]
     psfs = _psfs(recipe, pairs)
     if psfs is not None:
-        rows.append(_strip(psfs))
+        rows.append(_strip(psfs, rows[0].shape[1] // EXAMPLES - _GAP))
     width = max(row.shape[1] for row in rows)
     draws = recipe.draws(_SEED, np.arange(_DRAWN, dtype=np.int64))
-    columns = {name: column for name, column in recipe.sample(draws).items() if np.unique(column).size > 1}
+    columns = {name: _there(column) for name, column in recipe.sample(draws).items()}
+    columns = {name: column for name, column in columns.items() if np.unique(column).size > 1}
     if columns:
         rows.append(_histograms(columns, width))
     return Image.fromarray(np.concatenate([_widened(row, width) for row in rows]))
 
 
-def _strip(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images side by side, in colour, small ones enlarged: uint8 (H, W, 3)."""
-    scale = max(1, _SIDE // images.shape[2])
+def _strip(images: NDArray[np.uint8], width: int = 0) -> NDArray[np.uint8]:
+    """Images side by side, in colour, small ones enlarged, each at least so wide: uint8 (H, W, 3)."""
+    scale = max(1, min(_SIDE, width or _SIDE) // images.shape[2])
     shown = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    beside = max(0, width - shown.shape[2])
+    edges = ((0, 0), (0, 0), (beside // 2, beside - beside // 2), (0, 0))
+    shown = np.pad(shown, edges, constant_values=_PAPER)
     shown = np.broadcast_to(shown, (*shown.shape[:3], 3))
     gaps = ((0, 0), (_GAP, 0), (_GAP, 0), (0, 0))
     return np.concatenate(list(np.pad(shown, gaps, constant_values=_PAPER)), axis=1)
@@ -231,9 +237,7 @@ def _psfs(recipe: Recipe, pairs: Pairs) -> NDArray[np.uint8] | None:
     reach = max((int(abs(np.argwhere(psf > 1e-3 * psf.max()) - centre).max()) for psf in psfs), default=0)
     reach = min(max(reach + 1, 4), centre)
     shown = psfs[:, centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
-    bytes_ = np.stack([as_bytes(np.maximum(psf, 0)) for psf in shown])[..., None]
-    scale = max(1, _SIDE // bytes_.shape[1])
-    return bytes_.repeat(scale, axis=1).repeat(scale, axis=2)
+    return np.stack([as_bytes(np.maximum(psf, 0)) for psf in shown])[..., None]
 
 
 def _matplotlib() -> Any:
@@ -244,27 +248,32 @@ def _matplotlib() -> Any:
     return mpl
 
 
+def _there(column: NDArray[Any]) -> NDArray[Any]:
+    """The values of the samples that the stage took part in."""
+    return column[column >= 0] if column.dtype.kind == "i" else column[~np.isnan(column)]
+
+
 def _histograms(columns: Mapping[str, NDArray[Any]], width: int) -> NDArray[np.uint8]:
-    """A histogram of each column, those where a stage took no part left out: uint8 (H, `width`, 3)."""
+    """A histogram of each column: uint8 (H, `width`, 3)."""
     _matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     dpi, rows = 100, -(-len(columns) // _HISTOGRAMS)
-    figure = Figure(figsize=(width / dpi, 1.35 * rows), dpi=dpi, layout="constrained")
+    figure = Figure(figsize=(width / dpi, 1.4 * rows), dpi=dpi, layout="constrained")
     axes = figure.subplots(rows, _HISTOGRAMS, squeeze=False).ravel()
     for place in axes[len(columns) :]:
         place.set_axis_off()
     for place, (name, column) in zip(axes, columns.items(), strict=False):
-        whole = column.dtype.kind == "i"
-        there = column[column >= 0] if whole else column[~np.isnan(column)]
-        values, counts = np.unique(there, return_counts=True)
-        if whole and values.size <= 60:
-            place.bar(values, counts, width=0.8 if values.size > 1 else 0.2, color="#47708f")
+        values, counts = np.unique(column, return_counts=True)
+        if values.size <= _BARS:
+            gap = np.diff(values).min()
+            place.bar(values, counts, width=0.8 * gap, color=_COLOUR)
         else:
-            place.hist(there, bins=30, color="#47708f")
-        share = "" if there.size == column.size else f" ({100 * there.size / column.size:.3g} %)"
-        place.set_title(f"{name}{share}", fontsize=5.5)
+            place.hist(column, bins=30, color=_COLOUR)
+        *where, kind, parameter = name.split(".")
+        share = "" if column.size == _DRAWN else f" ({100 * column.size / _DRAWN:.3g} %)"
+        place.set_title(f"{'.'.join(where)}\n{kind}.{parameter}{share}", fontsize=5.5)
         place.tick_params(labelsize=5, length=2)
         place.set_yticks([])
     canvas = FigureCanvasAgg(figure)

@@ -15,7 +15,7 @@ from shared_data import shared
 from test_verification import flip
 
 import blurgen
-from blurgen import cli
+from blurgen import cli, console
 from blurgen.cli import main
 
 PACKAGE = Path(blurgen.__file__).parents[1]
@@ -296,7 +296,7 @@ def test_every_skipped_file_is_named(run, quiet):
 def test_lines_of_progress_come_now_and_then_and_at_the_end(monkeypatch, capsys):
     clock = iter(range(1000))
     monkeypatch.setattr(cli.time, "perf_counter", lambda: next(clock))  # a second a call
-    progress = cli._Lines()
+    progress = console.Lines("pairs")
     for done in range(0, 21):
         progress(100 + done * 10, 300)
     lines = capsys.readouterr().err.strip().split("\n")
@@ -310,7 +310,7 @@ def test_lines_of_progress_come_now_and_then_and_at_the_end(monkeypatch, capsys)
 
 
 def test_progress_without_any_work_left(capsys):
-    progress = cli._Lines()
+    progress = console.Lines("pairs")
     progress(7, 7)
     assert capsys.readouterr().err == "7 of 7 pairs (100 %)\n"
 
@@ -319,7 +319,7 @@ def test_progress_without_any_work_left(capsys):
     ("seconds", "text"), [(0.2, "0 s"), (59.4, "59 s"), (61, "1:01 min"), (3661, "1:01:01 h")]
 )
 def test_clock(seconds, text):
-    assert cli._clock(seconds) == text
+    assert console.clock(seconds) == text
 
 
 def test_on_a_terminal_there_is_a_bar():
@@ -356,12 +356,12 @@ def test_compiling_is_said_once():
     def compiled(value):
         return value + 1
 
-    with cli._compilation_said(said.append, False):
+    with console.compilation_said(said.append, False):
         numba.njit(compiled)(1)
         numba.njit(compiled)(1.5)
     assert len(said) == 1
     assert said[0].startswith("compiling the loops for this processor")
-    with cli._compilation_said(said.append, True):
+    with console.compilation_said(said.append, True):
         numba.njit(compiled)(1)
     numba.njit(compiled)(1)
     assert len(said) == 1
@@ -372,11 +372,11 @@ def test_loading_compiled_loops_is_not_said(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
     Path("loops.py").write_text(
         "import sys, numba\n"
-        "from blurgen.cli import _compilation_said\n"
+        "from blurgen.console import compilation_said\n"
         "@numba.njit(cache=True)\n"
         "def loop(value):\n"
         "    return value + 1\n"
-        "with _compilation_said(print, False):\n"
+        "with compilation_said(print, False):\n"
         "    loop(1)\n"
     )
     assert "compiling" in process("loops.py").stdout

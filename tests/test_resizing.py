@@ -271,7 +271,7 @@ def test_changes_of_scale_have_no_psf(stage):
     ids=str,
 )
 def test_resize_stands_in_rescaled(stage):
-    with pytest.raises(InputError, match="stage 0: stage 'resize' .* must stand in 'rescaled'"):
+    with pytest.raises(InputError, match=r"stage 0: stage 'resize' .* must stand in 'rescaled'"):
         degrade(IMAGES, recipe(stage))
 
 

@@ -1,0 +1,196 @@
+"""What commands say: lines, progress, and that loops are being compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+from blurgen.errors import FileError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import Task
+
+_LINE_SECONDS = 5.0  # between lines of progress where there is no terminal
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line. If nobody reads any more, the command goes on in silence: its exit code still counts."""
+    stream = stream or sys.stdout
+    flush(stream, f"{text}\n")
+
+
+def flush(stream: TextIO, text: str = "") -> None:
+    """Write `text` and all that waits in the stream's buffer."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        _close(stream)
+    except OSError as error:
+        _close(stream)
+        if stream is sys.stdout:
+            raise FileError(f"the output cannot be written: {error.strerror}") from None
+
+
+def _close(stream: TextIO) -> None:
+    """Let what is still written to `stream` vanish, Python's own last flush included."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+class Progress:
+    """Counts, and shows nothing; notes are still said.
+
+    Attributes
+    ----------
+    total : int
+        How many there are to do; 0 before anything began.
+    first : int
+        How many were done before.
+    seconds : float
+        Since the first was begun.
+    """
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.total = 0
+        self.first = 0
+        self._begun = self._last = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since the first count."""
+        return max(self._last - self._begun, 1e-6)
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many of so many are done."""
+        self._last = time.perf_counter()
+        if not self.total:
+            self.total, self.first, self._begun = total, done, self._last
+        self._show(done)
+
+    def _show(self, done: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        """Say something beside."""
+        say(f"blurgen: {text}", sys.stderr)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class Lines(Progress):
+    """A line on standard error every few seconds, and one at the end."""
+
+    _said = 0.0
+
+    def _show(self, done: int) -> None:
+        self._said = self._said or self._begun
+        if self._last - self._said < _LINE_SECONDS and done < self.total:
+            return
+        self._said = self._last
+        rate = (done - self.first) / self.seconds
+        line = f"{done:,} of {self.total:,} {self.unit} ({100 * done // self.total} %)"
+        if done > self.first:
+            line += f", {rate:,.0f} {self.unit}/s"
+            if done < self.total:
+                line += f", {clock((self.total - done) / rate)} left"
+        say(line, sys.stderr)
+
+
+class Bar(Progress):
+    """A bar on the terminal."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(unit)
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._bar: RichProgress | None = None
+        self._task: Any = None
+
+    def _show(self, done: int) -> None:
+        if self._bar is None:
+            self._bar = _rich_bar(self._console, self.unit)
+            self._bar.start()
+            self._task = self._bar.add_task(self.unit, total=self.total, completed=done)
+        self._bar.update(self._task, completed=done)
+
+    def note(self, text: str) -> None:
+        """Say something beside."""
+        self._console.print(f"blurgen: {text}", markup=False, highlight=False, soft_wrap=True)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def _rich_bar(console: Any, unit: str) -> RichProgress:
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            rate = task.finished_speed or task.speed
+            return Text(f"{rate:,.0f} {unit}/s" if rate else "")
+
+    return RichProgress(
+        BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), console=console, transient=True
+    )
+
+
+def shown_progress(quiet: bool, unit: str = "pairs") -> Progress:
+    """What shows progress here: nothing, a bar on a terminal, else lines."""
+    if quiet:
+        return Progress(unit)
+    return Bar(unit) if sys.stderr.isatty() else Lines(unit)
+
+
+def clock(seconds: float) -> str:
+    """A time as people read it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours}:{minutes:02}:{rest:02} h"
+        if hours
+        else (f"{minutes}:{rest:02} min" if minutes else f"{rest} s")
+    )
+
+
+@contextlib.contextmanager
+def compilation_said(note: Callable[[str], None], quiet: bool) -> Iterator[None]:
+    """Say so, once, if Numba really compiles within: the first time this takes seconds."""
+    if quiet:
+        yield
+        return
+    from numba.core import event
+
+    class Listener(event.Listener):  # type: ignore[misc]
+        said = False
+
+        def on_start(self, _: Any) -> None:
+            if not self.said:
+                self.said = True
+                note("compiling the loops for this processor; kept for the next time")
+
+        def on_end(self, _: Any) -> None:
+            pass
+
+    listener = Listener()
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)
