@@ -156,3 +156,4 @@ def test_complementary_error_function():
         exact = mpmath.erfc(x)
         assert abs(special.erfc(x) - exact) < 5e-16, f"erfc({x!r})"
         assert abs(special.erfc(x) - exact) < 5e-16 * exact * (1 + x * x), f"erfc({x!r})"
+    assert [special.erfc(x) for x in (26.0, 1e9, -26.0, -1e9)] == [0.0, 0.0, 2.0, 2.0]

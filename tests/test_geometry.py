@@ -72,13 +72,18 @@ def test_four_turns_are_none(side, channels, quarters):
 BORDERS = {"replicate": cv2.BORDER_REPLICATE, "constant": cv2.BORDER_CONSTANT}
 
 
+def beyond(border, grey):
+    """The fields that say what lies beyond the image; only a constant border has a grey level."""
+    return {"border": border, "grey": grey} if border == "constant" else {"border": border}
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("border", list(BORDERS))
 def test_rotation_is_opencvs(border, channels):
     batch = texture(6, 40, 57, channels)
     smooth = np.stack([cv2.GaussianBlur(image, (0, 0), 1).reshape(image.shape) for image in batch])
     angle = {"uniform": [-400, 400]}
-    turned, params = made(smooth, "rotate", 3, angle=angle, border=border, grey={"uniform": [0, 255]})
+    turned, params = made(smooth, "rotate", 3, angle=angle, **beyond(border, {"uniform": [0, 255]}))
     for n in range(6):
         matrix = cv2.getRotationMatrix2D((28, 19.5), params["angle"][n], 1)
         grey = (params["grey"][n],) * 3
@@ -91,7 +96,7 @@ def test_rotation_by_quarters_is_turning(side, quarters, channels):
     batch = texture(2, side, side, channels)
     expected = np.rot90(batch, quarters, (1, 2))
     for border in BORDERS:
-        turned, _ = made(batch, "rotate", angle=90 * quarters, border=border, grey=77)
+        turned, _ = made(batch, "rotate", angle=90 * quarters, **beyond(border, 77))
         np.testing.assert_array_equal(turned, expected)
 
 
@@ -249,7 +254,7 @@ def displacement_by_spline(shape, period, amplitude, seed, index, stream):
 def test_elastic_displaces_by_a_spline(border):
     batch = np.stack([cv2.GaussianBlur(image, (0, 0), 1) for image in texture(3, 30, 41, 3)])
     period = {"uniform": [3, 50]}
-    body = {"amplitude": {"uniform": [0, 4]}, "period": period, "border": border, "grey": 50}
+    body = {"amplitude": {"uniform": [0, 4]}, "period": period, **beyond(border, 50)}
     pairs = degrade(batch, recipe({"elastic": body}), 6, 100)
     stream = Draws(6, np.arange(1)).stage(0).pixel_stream
     for n in range(3):
@@ -286,8 +291,8 @@ def test_the_amplitude_is_the_standard_deviation():
 def test_pad(border, channels):
     batch = texture(3, 6, 7, channels)
     margins = {"top": 2, "bottom": 1, "left": 3, "right": 4}
-    larger, params = made(batch, "pad", 2, **margins, border=border, grey={"integers": [1, 255]})
-    assert len(set(params["grey"])) == 3
+    larger, params = made(batch, "pad", 2, **margins, **beyond(border, {"integers": [1, 255]}))
+    assert len(set(params["grey"])) == (3 if border == "constant" else 1)
     for n in range(3):
         grey = (params["grey"][n],) * 3
         expected = cv2.copyMakeBorder(batch[n], *margins.values(), BORDERS[border], value=grey)
@@ -353,7 +358,7 @@ STAGES = [
 def test_constants_stay_constant(stage, level, shape, seed):
     ((kind, body),) = stage.items()
     flat = np.full((2, *shape), level, np.uint8)
-    grey = {} if kind == "flip" else {"grey": level}
+    grey = {"flip": {}, "plate_view": {"grey": level}}.get(kind, beyond("constant", level))
     assert (degrade(flat, recipe({kind: {**body, **grey}}), seed).blurred == level).all()
 
 
@@ -396,6 +401,10 @@ def test_stages_are_read_as_they_are_written(stage):
     [
         ({"flip": {"horizontal": 2}}, "horizontal: 2: 2 is outside the allowed 0 … 1"),
         ({"flip": {"vertical": 0.5}}, "only whole numbers"),
+        (
+            {"rotate": {"angle": 1, "grey": 9}},
+            "grey is what a border that is constant shows: set border: constant",
+        ),
         ({"rotate": {"angle": 1, "grey": 256}}, "grey: 256: 256 is outside the allowed 0 … 255"),
         ({"rotate": {"angle": 1, "border": "wrap"}}, "'replicate' or 'constant'"),
         ({"perspective": {"strength": 0.4}}, "outside the allowed 0 … 0.3"),

@@ -235,7 +235,7 @@ def smoothed_disks(radii: Column, sigmas: Column, out: Planes) -> None:
         reach = min(8, math.floor(radii[b]) + 1) if small else half
         most = 1 if small else 2
         one = exp(-0.5 / (sigmas[b] * sigmas[b]))
-        two = 0.0 if small else exp(-2.0 / (sigmas[b] * sigmas[b]))
+        two = 0.0 if small else one * one * one * one
         none = 1.0 / (1.0 + 2.0 * one + 2.0 * two)
         one, two = one * none, two * none
         square = radii[b] * radii[b]

@@ -115,6 +115,14 @@ class _InBorder(_InGrey):
 
     border: Literal["replicate", "constant"] = "replicate"
 
+    @model_validator(mode="after")
+    def _check_grey(self) -> _InBorder:
+        if self.border == "replicate" and self.distribution("grey") != Constant(constant=0.0):
+            raise PydanticCustomError(
+                "grey", "grey is what a border that is constant shows: set border: constant"
+            )
+        return self
+
     @property
     def _replicates(self) -> bool:
         return self.border == "replicate"
