@@ -8,7 +8,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import machine, report
-from benchmarks.groups import Options, convolution, jpeg, parts, processes, rendering
+from benchmarks.groups import (
+    Options,
+    chains,
+    convolution,
+    jpeg,
+    noise,
+    parts,
+    processes,
+    rendering,
+    shake_psfs,
+)
 from benchmarks.report import Table
 from benchmarks.timing import MismatchError
 
@@ -19,7 +29,11 @@ GROUPS: dict[str, Callable[[Options], Table]] = {
     "dense": convolution.dense,
     "smooth": convolution.smooth,
     "jpeg": jpeg.jpeg,
+    "noise": noise.noise,
+    "chain": chains.chain,
+    "plates": chains.plate_chain,
     "psfs": rendering.psfs,
+    "shake-psfs": shake_psfs.shake_psfs,
     "make": processes.make,
     "start": processes.start,
     "parts": parts.parts,
