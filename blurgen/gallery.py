@@ -23,15 +23,16 @@ from blurgen.sources import open_source
 from blurgen.stages import KINDS
 
 EXAMPLES = 8
-_SIDE = 128  # of an example, in pixels
+_SIDE = 112  # of an example, in pixels
 _DRAWN = 4000  # samples whose parameters the histograms count
 _SEED = 1
-_QUALITY = 92  # of JPEG: noise as PNG would be ten times as large
+_QUALITY = 80  # of JPEG: noise as PNG would be ten times as large
 _GAP = 4
 _PAPER = 255
 _HISTOGRAMS = 6  # side by side
 _BARS = 60  # of a histogram, one for each value, as long as there are no more
 _COLOUR = "#47708f"
+_COLOURS = 32  # of a picture of histograms
 
 # what recipes are for; the others are for photographs
 _OWN_IMAGES = {
@@ -153,11 +154,15 @@ def _stage_page(kind: str) -> _Page:
 def _write(page: _Page, folder: Path) -> Path:
     parts = [f"# {page.title}\n"]
     for section in page.sections:
-        picture = f"{page.name}{f'-{section.heading}' if len(page.sections) > 1 else ''}.jpg"
-        _picture(section.recipe, section.images).save(folder / picture, quality=_QUALITY, subsampling=0)
+        stem = f"recipe-{section.heading}" if section.heading else page.name
+        _examples(section.recipe, section.images).save(folder / f"{stem}.jpg", quality=_QUALITY)
         if len(page.sections) > 1:
             parts.append(f"## {section.heading}\n")
-        parts.append(f"{section.text}\n![Sharp images, degraded ones, drawn parameters]({picture})\n")
+        parts.append(f"{section.text}\n![Sharp images above degraded ones and PSFs]({stem}.jpg)\n")
+        drawn = _parameters(section.recipe)
+        if drawn is not None:
+            drawn.quantize(_COLOURS).save(folder / f"{stem}.png", optimize=True)
+            parts.append(f"![How often each value of a parameter is drawn]({stem}.png)\n")
     path = folder / f"{page.name}.md"
     path.write_text("\n".join(parts), encoding="utf-8")
     return path
@@ -188,8 +193,8 @@ def _images(kind: str) -> NDArray[np.uint8]:
     return np.concatenate([leaves, text, wide[:, :, left : left + _SIDE]])
 
 
-def _picture(recipe: Recipe, kind: str) -> Image.Image:
-    """Sharp over degraded over PSFs, and below them a histogram of every parameter."""
+def _examples(recipe: Recipe, kind: str) -> Image.Image:
+    """Sharp images over degraded ones over PSFs."""
     images = _images(kind)
     try:
         pairs = degrade(images, recipe, seed=_SEED)
@@ -200,12 +205,15 @@ def _picture(recipe: Recipe, kind: str) -> Image.Image:
     if psfs is not None:
         rows.append(_strip(psfs, rows[0].shape[1] // EXAMPLES - _GAP))
     width = max(row.shape[1] for row in rows)
+    return Image.fromarray(np.concatenate([_widened(row, width) for row in rows]))
+
+
+def _parameters(recipe: Recipe) -> Image.Image | None:
+    """A histogram of each parameter that varies, or None if none does."""
     draws = recipe.draws(_SEED, np.arange(_DRAWN, dtype=np.int64))
     columns = {name: _there(column) for name, column in recipe.sample(draws).items()}
     columns = {name: column for name, column in columns.items() if np.unique(column).size > 1}
-    if columns:
-        rows.append(_histograms(columns, width))
-    return Image.fromarray(np.concatenate([_widened(row, width) for row in rows]))
+    return _histograms(columns) if columns else None
 
 
 def _strip(images: NDArray[np.uint8], width: int = 0) -> NDArray[np.uint8]:
@@ -253,14 +261,14 @@ def _there(column: NDArray[Any]) -> NDArray[Any]:
     return column[column >= 0] if column.dtype.kind == "i" else column[~np.isnan(column)]
 
 
-def _histograms(columns: Mapping[str, NDArray[Any]], width: int) -> NDArray[np.uint8]:
-    """A histogram of each column: uint8 (H, `width`, 3)."""
+def _histograms(columns: Mapping[str, NDArray[Any]]) -> Image.Image:
+    """A histogram of each column."""
     _matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    dpi, rows = 100, -(-len(columns) // _HISTOGRAMS)
-    figure = Figure(figsize=(width / dpi, 1.4 * rows), dpi=dpi, layout="constrained")
+    rows = -(-len(columns) // _HISTOGRAMS)
+    figure = Figure(figsize=(10.0, 1.4 * rows), dpi=100, layout="constrained")
     axes = figure.subplots(rows, _HISTOGRAMS, squeeze=False).ravel()
     for place in axes[len(columns) :]:
         place.set_axis_off()
@@ -278,5 +286,4 @@ def _histograms(columns: Mapping[str, NDArray[Any]], width: int) -> NDArray[np.u
         place.set_yticks([])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    drawn = np.asarray(canvas.buffer_rgba())[..., :3]
-    return np.ascontiguousarray(drawn[:, :width])
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])

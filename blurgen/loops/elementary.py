@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from blurgen.loops.jit import exact
 
 _TWO_OVER_PI = 6.36619772367581382433e-01
@@ -18,6 +20,8 @@ _PIO2_C = 2.02226624879595063154e-21
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _SQRT_HALF = 0.7071067811865476
+# 2⁻¹⁰²² … 2¹⁰²³; a table, since ldexp is a call that no loop can be vectorised around
+_POWERS_OF_2 = np.array([2.0**k for k in range(-1022, 1024)])
 
 
 @exact
@@ -78,7 +82,8 @@ def log(x: float) -> float:
 
 @exact
 def exp(x: float) -> float:
-    """E to the power of `x`, |x| < 700."""
+    """E to the power of `x`, which is moved into −708 … 709, so that the result is normal and finite."""
+    x = min(max(x, -708.0), 709.0)
     k = math.floor(x / 0.6931471805599453 + 0.5)
     high = x - k * _LN2_HIGH
     low = k * _LN2_LOW
@@ -87,7 +92,7 @@ def exp(x: float) -> float:
     c = 6.61375632143793436117e-05 + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08)
     c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * c))
     y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-    return math.ldexp(y, int(k))
+    return y * _POWERS_OF_2[int(k) + 1022]
 
 
 @exact
