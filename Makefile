@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
 
-.PHONY: help demo test fuzz bench lint clean
+.PHONY: help demo gallery test fuzz bench lint clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ demo: $(VENV)/.installed-zstd ## Make a pair file from drawn digits, and a pictu
 	$(BIN)/blurgen info $(DEMO)/pairs.h5
 	$(BIN)/blurgen show $(DEMO)/pairs.h5 --out $(DEMO)/pairs.png
 	@echo "pairs: $(DEMO)/pairs.h5, picture: $(DEMO)/pairs.png"
+
+gallery: $(VENV)/.installed-draw ## Draw the pages of docs/gallery: every recipe and stage on the same images
+	rm -rf docs/gallery
+	$(BIN)/blurgen gallery --out docs/gallery
 
 test: $(VENV)/.installed-test ## Run the tests
 	$(BIN)/python -m pytest -m "not fuzz"
