@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from blurgen.gallery import stage_examples
+from blurgen.loops.noise import to_normals
 from blurgen.recipe import Recipe
 
 BORDERS = ("replicate", "reflect", "mirror", "wrap", "constant")
@@ -150,6 +151,13 @@ def recipe_dicts(texts=None, turns=True):
 def recipes(turns=True):
     """Random recipes with a plain name."""
     return recipe_dicts(st.just("random"), turns).map(Recipe.from_dict)
+
+
+def normals_of(words):
+    """The normal number of each 32-bit word, float64."""
+    out = np.empty(len(words), np.float32)
+    to_normals(np.asarray(words).astype(np.uint32), out)
+    return out.astype(np.float64)
 
 
 def texture(count, height, width, channels=1):

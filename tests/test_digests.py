@@ -76,7 +76,7 @@ RECIPES = {
     "imagenet-c-speckle-noise-2": "9941595c71a2a658f0ef781e14167a45f304f3c826ef2c6f473dd810cc1155b8",
     "imagenet-c-speckle-noise-3": "d8de610252ea6668106e8ab0e9692b8c5ded6b85a7edfa01b0655f7df5edf9fc",
     "imagenet-c-speckle-noise-4": "5d623f6195165d88650a77bb89e3978cd854e471c6e6fafecfe8fbf8ba0e3ffa",
-    "imagenet-c-speckle-noise-5": "5be764b78a7f8ae31a8a3cfdc78066a362a76a16ec7a83c6c5674c31d7eefbfc",
+    "imagenet-c-speckle-noise-5": "fade2d10bb3e180bfaf8f213f29368ca62cb5cf346c7dff1c3be4f554008b635",
     "levi-shake": "75ddd560512847923ba4eabf613782a27516d5075141cf03f8f455b7492de1bd",
     "mnist-motion": "d842e17938cba2930682f3dc8ab6f9957c3ef9efdac3ef1742008589c830a187",
     "mnist-motion-len5": "95c9fff508dd2b7b41c24cabefddd2b6c189812f6c08b91d0155a617ca34dd77",

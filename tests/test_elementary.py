@@ -4,8 +4,9 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
+from strategies import normals_of
 
-from blurgen.loops import elementary, noise, special
+from blurgen.loops import elementary, special
 
 mpmath.mp.prec = 300
 RANDOM = np.random.default_rng(20110)
@@ -80,7 +81,7 @@ def test_exponential_to_one_ulp(points):
 
 
 def noise_of(words):
-    got = np.array([noise.normal(np.uint64(word)) for word in words], np.float64)
+    got = normals_of(words)
     below = np.minimum(words, 2**32 - 1 - words)
     exact = scipy.special.ndtri((below + 0.5) / 2**32)
     return got, np.where(words >= 2**31, -exact, exact)

@@ -9,11 +9,10 @@ import scipy.signal
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import BORDERS, recipes, texture
+from strategies import BORDERS, normals_of, recipes, texture
 
 from blurgen import Recipe, convolve, degrade, psf
 from blurgen.errors import InputError, RecipeError
-from blurgen.loops.noise import normal
 from blurgen.loops.philox import draw_block
 from blurgen.stages import blur
 from blurgen.stages.base import ImagePair
@@ -188,7 +187,7 @@ def test_noise_by_its_formula():
             for block in range(27)
             for word in draw_block(np.uint64(77), np.uint64(2**33 + n), stream, np.uint64(block))
         ]
-        noise = np.array([normal(np.uint64(word)) for word in words[:105]], np.float64)
+        noise = normals_of(words[:105])
         exact = clean[n].ravel() + sigma * noise
         assert abs(pairs.blurred[n].ravel() - np.clip(exact, 0, 255)).max() <= 0.5001
 

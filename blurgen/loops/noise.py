@@ -1,15 +1,7 @@
-"""Normal noise on pixels, and impulses.
+"""Noise on pixels: normal, in bands, impulses, and fewer levels.
 
-Random words. Word j of a sample's pixels is word j mod 4 of the Philox block ⌊j/4⌋, hence a function of
-(seed, sample, stream, j) alone.
-
-Normal numbers. One 32-bit word makes one by inversion of the normal distribution function: with
-p = (word + ½)/2³², x = 2p − 1 and w = −ln(1 − x²) = −ln(4p(1 − p)), z = Φ⁻¹(p) = x · P(w)/Q(w). P and Q, of
-degree 5, were fitted to Φ⁻¹(p)/x over the whole range of w that 32 bits give, 0 … 21.5, by rational least
-squares at 20,000 points, reweighted until the error of z was even; it is 6·10⁻⁷ at most. The logarithm is the
-exponent's plus that of the mantissa m in 0.75 … 1.5, by a least-squares polynomial (error 3.4·10⁻⁷). As
-computed in float32, z is off by less than 3·10⁻⁶ up to |z| = 6.338, the largest there is. Only additions,
-multiplications, divisions and operations on bits are used: the same everywhere.
+Word j of a sample's pixels is word j mod 4 of the Philox block ⌊j/4⌋, hence a function of (seed, sample,
+stage, j) alone; `blurgen.loops.normals` makes normal numbers of words.
 """
 
 from __future__ import annotations
@@ -18,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.loops.jit import exact
+from blurgen.loops.normals import add_noise, normals
+from blurgen.loops.vectors import LANES
 
 CHUNK = 3072
 """How many words are made at a time; a multiple of 4 and of 3."""
@@ -32,15 +26,6 @@ _W0 = np.uint64(0x9E3779B9)
 _W1 = np.uint64(0xBB67AE85)
 _ONE, _TWO, _THREE, _FOUR = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 _COLUMNS = np.uint64(1 << 31)
-
-_SIGN = np.int32(-(1 << 31))
-_LARGEST = np.int32((1 << 31) - 1)
-_MANTISSA = np.int32((1 << 23) - 1)
-_THREE_QUARTERS = np.int32(0x3F400000)
-# the bits of 0.75 · 2⁶²
-_LEAST = np.int32(0x3F400000 + (62 << 23))
-_TWO_32 = _F(2.0**32)
-_LN2 = _F(0.6931471805599453)
 
 
 @exact
@@ -89,34 +74,18 @@ def fill_words(
 
 
 @exact
-def normal(word: np.uint32) -> np.float32:
-    """A standard normal number from 32 random bits; it grows with the word."""
-    signed = np.uint32(word).view(np.int32)
-    below = _I(signed ^ _I(signed >> _I(31)))  # of word and its complement the lesser
-    x = _F(below ^ _LARGEST) + _F(0.5)  # · 2⁻³¹
-    p = _F(below) + _F(0.5)  # · 2⁻³²
-    bits = _F(p * (_TWO_32 - p)).view(np.int32)  # of 4p(1 − p) · 2⁶²
-    bits = _I(bits - _LEAST)
-    m = _I(_I(bits & _MANTISSA) + _THREE_QUARTERS).view(np.float32)  # 0.75 … 1.5
-    f = m - _F(1.0)
-    c = _F(0.07595977261770163) * f + _F(-0.16300029496597152)
-    c = c * f + _F(0.20682971743982043)
-    c = c * f + _F(-0.251189374806589)
-    c = c * f + _F(0.33317940919619143)
-    c = c * f + _F(-0.49997103957268696)
-    v = _F(_I(bits >> _I(23))) * _LN2 + (f + f * f * c)  # −w
-    n = _F(-2.9259918092911383e-05) * v + _F(0.0010319054284336764)
-    n = n * v + _F(-0.012105036170446783)
-    n = n * v + _F(0.09106015705140304)
-    n = n * v + _F(-0.4560778431585908)
-    n = n * v + _F(1.2533145633154545)
-    d = _F(-9.975721094456752e-07) * v + _F(0.00017192369798351776)
-    d = d * v + _F(-0.0023776322990296085)
-    d = d * v + _F(0.03287595164620447)
-    d = d * v + _F(-0.10210328713445078)
-    d = d * v + _F(1.0)
-    z = x * (_F(2.0**-31) * (n / d))
-    return _I(_F(z).view(np.int32) ^ _I(~signed & _SIGN)).view(np.float32)
+def to_normals(words: NDArray[np.uint32], out: NDArray[np.float32]) -> None:
+    """Write the normal number of each word, which grows with it."""
+    whole = out.size // LANES * LANES
+    for at in range(0, whole, LANES):
+        normals(words, at, out)
+    if whole < out.size:
+        last_words, last = np.zeros(LANES, np.uint32), np.empty(LANES, np.float32)
+        for j in range(out.size - whole):
+            last_words[j] = words[whole + j]
+        normals(last_words, 0, last)
+        for j in range(out.size - whole):
+            out[whole + j] = last[j]
 
 
 @exact
@@ -130,8 +99,7 @@ def fill_normals(
 ) -> None:
     """Normal numbers from word 4 · `first` on; `words` is room for as many, rounded up to a multiple of 4."""
     fill_words(seed, index, stream, first, _ONE, words[: 4 * ((out.size + 3) // 4)])
-    for j in range(out.size):
-        out[j] = normal(words[j])
+    to_normals(words, out)
 
 
 @exact
@@ -145,7 +113,10 @@ def add(
     out: NDArray[np.generic],
 ) -> None:
     """Write ``source + sigma · noise + half``, clipped, and truncated where `out` holds bytes."""
-    for j in range(source.size):
+    whole = source.size // LANES * LANES
+    for at in range(0, whole, LANES):
+        add_noise(source, at, sigma, noise, half, low, high, out)
+    for j in range(whole, source.size):
         out[j] = min(max(_F(source[j]) + sigma * noise[j] + half, low), high)
 
 

@@ -49,6 +49,14 @@ def load_floats(context: Any, builder: Any, array_type: Any, array: Any, index: 
     return _load(builder, pointer_to(context, builder, array_type, array, index), _FLOATS, 4)
 
 
+def load_as_floats(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """LANES floats, or bytes as floats, from ``array[index]`` on."""
+    if array_type.dtype != types.uint8:
+        return load_floats(context, builder, array_type, array, index)
+    pointer = pointer_to(context, builder, array_type, array, index)
+    return builder.uitofp(_load(builder, pointer, _BYTES, 1), _FLOATS)
+
+
 def spread(builder: Any, scalar: Any, vector: Any) -> Any:
     """The scalar in every lane."""
     undefined = ir.Constant(vector, ir.Undefined)
