@@ -194,13 +194,12 @@ def _images(kind: str) -> NDArray[np.uint8]:
 
 
 def _examples(recipe: Recipe, kind: str) -> Image.Image:
-    """Sharp images over degraded ones over PSFs."""
+    """Sharp images over degraded ones over PSFs; above them the images as they were, where both changed."""
     images = _images(kind)
-    try:
-        pairs = degrade(images, recipe, seed=_SEED)
-    except InputError:  # a recipe for gray images, or for colour ones alone
-        pairs = degrade(_images("text" if images.shape[3] == 3 else "scenes"), recipe, seed=_SEED)
+    pairs = degrade(images, recipe, seed=_SEED)
     rows = [_strip(pairs.sharp), _strip(pairs.blurred)]
+    if recipe.changes_sharp:
+        rows.insert(0, _strip(images))
     psfs = _psfs(recipe, pairs)
     if psfs is not None:
         rows.append(_strip(psfs, rows[0].shape[1] // EXAMPLES - _GAP))

@@ -92,7 +92,8 @@ def exp(x: float) -> float:
     c = 6.61375632143793436117e-05 + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08)
     c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * c))
     y = 1.0 - ((low - (r * c) / (2.0 - c)) - high)
-    return y * _POWERS_OF_2[int(k) + 1022]
+    power: float = _POWERS_OF_2[int(k) + 1022]
+    return y * power
 
 
 @exact
