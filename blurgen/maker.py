@@ -34,6 +34,7 @@ _DEFAULT_RECIPES = {
     "emnist-digits": "mnist-motion",
     "fashion-mnist": "fashion-gaussian",
     "plates": "plates",
+    "shapes": "realistic",
     "text": "text-hradis2015",
 }
 
