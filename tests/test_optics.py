@@ -101,7 +101,8 @@ def test_laws_of_polygons(radius, blades, rotation):
     np.testing.assert_allclose(turned, np.rot90(kernel), atol=1e-8)
     np.testing.assert_allclose(psf.polygon(radius, blades, -rotation), kernel[::-1], atol=1e-8)
     np.testing.assert_allclose(psf.polygon(radius, blades, rotation + 360 / blades), kernel, atol=1e-8)
-    assert np.hypot(*centroid(kernel)) < 0.05
+    # pixels hold the area exactly, and its centroid as well as their size allows
+    assert np.hypot(*centroid(kernel)) < (0.12 if radius < 2 else 0.05)
     if blades % 2 == 0:
         np.testing.assert_allclose(kernel[::-1, ::-1], kernel, atol=1e-12)
 

@@ -331,7 +331,7 @@ def test_stages_blur(kind):
 @given(st.floats(1, 40), SEEDS)
 def test_a_walk_just_fits(size, seed):
     (stage,) = recipe({"random_walk": {"size": size}}).stages
-    assert size <= stage.psf_size < size + 2
+    assert size <= stage.psf_size <= size + 2
     _, psfs = stage_psfs("random_walk", {"size": size}, seed, [0])
     rows, columns = np.nonzero(psfs[0] > 1e-7)
     reach = max(abs(rows - stage.psf_size // 2).max(), abs(columns - stage.psf_size // 2).max())
