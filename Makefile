@@ -18,12 +18,14 @@ $(VENV)/.installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable ".[$*]"
 	@touch $@
 
-demo: $(VENV)/.installed-zstd ## Make a pair file from drawn digits, and a picture of it
+demo: $(VENV)/.installed-train ## Make a pair file from drawn digits, a picture of it, and a network that deblurs
 	@mkdir -p $(DEMO)
 	$(BIN)/blurgen make --dataset digits --count 6000 --out $(DEMO)/pairs.h5 --overwrite
 	$(BIN)/blurgen info $(DEMO)/pairs.h5
 	$(BIN)/blurgen show $(DEMO)/pairs.h5 --out $(DEMO)/pairs.png
-	@echo "pairs: $(DEMO)/pairs.h5, picture: $(DEMO)/pairs.png"
+	rm -rf $(DEMO)/run
+	$(BIN)/python -m trainers.fit $(DEMO)/pairs.h5 --run $(DEMO)/run --epochs 2
+	@echo "pairs: $(DEMO)/pairs.h5, picture: $(DEMO)/pairs.png; blurred, deblurred, sharp: $(DEMO)/run/samples"
 
 gallery: $(VENV)/.installed-draw ## Draw the pages of docs/gallery: every recipe and stage on the same images
 	rm -rf docs/gallery

@@ -1,0 +1,375 @@
+"""Deblurring files: tiles, formats, what else stands in a file, folders, and messages."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from trainers import deblur as module
+from trainers.checkpoint import save_weights
+from trainers.deblur import deblur, main
+from trainers.errors import TrainerError
+from trainers.models import Network, build
+from trainers.pictures import read_picture, write_picture
+from trainers.tiling import restore_tiled
+
+CPU = torch.device("cpu")
+
+
+class Inverse(Network):
+    """Black for white: a network whose result is known."""
+
+    def __init__(self, channels=1, size=None, stride=1):
+        super().__init__()
+        self.channels, self.size, self.stride = channels, size, stride
+
+    def forward(self, images):
+        assert images.shape[1] == self.channels
+        return 1 - images
+
+
+@pytest.fixture
+def inverse(monkeypatch):
+    """Every run is that network, for gray images unless the test says otherwise."""
+    networks = {"run": Inverse()}
+    monkeypatch.setattr(module, "load_network", lambda run: (networks["run"].eval(), None))
+    return networks
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("deblur") / "w.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, build("cnn-7-5-3", 1, width=4), arguments='{"width": 4}')
+    return path
+
+
+def colours(height, width, channels=3, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+# ---- tiles ----
+
+
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    overlap=st.integers(0, 14),
+    more=st.integers(0, 20),
+    stride=st.sampled_from([1, 4, 8]),
+)
+def test_tiles_of_a_pixelwise_network_make_up_the_whole(height, width, overlap, more, stride):
+    image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(height))
+    network = Inverse(stride=stride)
+    made = restore_tiled(network, image, tile=2 * overlap + stride + more, overlap=overlap, device=CPU)
+    torch.testing.assert_close(made, 1 - image, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "overlap"),  # a quarter of the overlap is as far as the network looks
+    [("cnn-7-5-3", 24), ("srcnn-9-1-5", 24), ("srcnn-9-3-1-5", 28), ("autoencoder", 28)],
+)
+@pytest.mark.parametrize("size", [(150, 97), (64, 200)])
+def test_tiled_is_whole_where_the_network_does_not_look_far(name, overlap, size):
+    torch.manual_seed(4)
+    network = build(name, 1).eval()
+    image = torch.rand(1, 1, *size)
+    with torch.no_grad():
+        whole = network.restore(image)
+        tiled = restore_tiled(network, image, tile=64, overlap=overlap, device=CPU)
+    torch.testing.assert_close(tiled, whole, atol=2e-5, rtol=0)
+
+
+def test_tiles_of_a_strided_network_begin_on_its_strides():
+    begun = []
+
+    class Phase(Inverse):
+        def restore(self, images):
+            begun.append((round(images[0, 0, 0, 0].item()), round(images[0, 1, 0, 0].item())))
+            return images * 0
+
+    rows, columns = torch.meshgrid(torch.arange(130.0), torch.arange(100.0), indexing="ij")
+    restore_tiled(Phase(2, stride=8), torch.stack([rows, columns])[None], tile=55, overlap=10, device=CPU)
+    assert len(begun) == 3 * 3
+    assert all(y % 8 == 0 and x % 8 == 0 for y, x in begun)
+
+
+def test_no_seam_between_tiles_that_disagree():
+    class Darker(Inverse):
+        calls = 0
+
+        def restore(self, images):
+            self.calls += 1
+            return torch.full_like(images, 0.2 * (self.calls % 2) + 0.4)
+
+    made = restore_tiled(Darker(), torch.zeros(1, 1, 40, 200), tile=80, overlap=32, device=CPU)
+    steps = made.diff(dim=-1).abs()
+    assert steps.max() <= 0.2 / 15  # it fades over half the overlap
+    assert made.min() == pytest.approx(0.4)
+    assert made.max() == pytest.approx(0.6)
+
+
+def test_whole_images_where_tiles_are_not_wanted():
+    seen = []
+
+    class Seen(Inverse):
+        def restore(self, images):
+            seen.append(tuple(images.shape[-2:]))
+            return super().restore(images)
+
+    image = torch.rand(1, 1, 100, 130)
+    for network, tile in ((Seen(), 0), (Seen(), 130), (Seen(size=(20, 30)), 50)):
+        assert restore_tiled(network, image, tile=tile, overlap=8, device=CPU).shape == image.shape
+    assert seen == [(100, 130)] * 3
+    with pytest.raises(TrainerError, match=r"tile 30 is too small: an overlap of 16 needs 33 pixels"):
+        restore_tiled(Seen(), image, tile=30, overlap=16, device=CPU)
+    with pytest.raises(TrainerError, match=r"tile -1, overlap 16"):
+        restore_tiled(Seen(), image, tile=-1, overlap=16, device=CPU)
+
+
+# ---- formats ----
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp", "tga", "ppm", "pcx", "sgi"])
+@pytest.mark.parametrize("gray", [False, True])
+def test_lossless_formats_come_back_exactly(tmp_path, inverse, ending, gray):
+    values = colours(23, 31, 1 if gray else 3)
+    Image.fromarray(values[..., 0] if gray else values).save(tmp_path / f"a.{ending}")
+    done = deblur("run", tmp_path / f"a.{ending}", tmp_path / f"b.{ending}")
+    assert done.written == [tmp_path / f"b.{ending}"]
+    with Image.open(tmp_path / f"b.{ending}") as made, Image.open(tmp_path / f"a.{ending}") as given:
+        assert made.format == given.format
+        assert made.mode == ("L" if gray else "RGB")
+        np.testing.assert_array_equal(np.asarray(made), 255 - (values[..., 0] if gray else values))
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp", "jp2"])
+def test_formats_that_lose_come_back_nearly(tmp_path, inverse, ending):
+    smooth = np.asarray(Image.fromarray(colours(4, 5)).resize((60, 48), Image.Resampling.BICUBIC))
+    Image.fromarray(smooth).save(tmp_path / f"a.{ending}")
+    deblur("run", tmp_path / f"a.{ending}", tmp_path / "out")
+    with Image.open(tmp_path / "out" / f"a.{ending}") as made:
+        assert np.abs(np.asarray(made.convert("RGB")).astype(int) - (255 - smooth.astype(int))).mean() < 4
+
+
+def test_another_ending_asks_for_another_format(tmp_path, inverse):
+    Image.fromarray(colours(9, 8)).save(tmp_path / "a.png")
+    deblur("run", tmp_path / "a.png", tmp_path / "b.tiff")
+    with Image.open(tmp_path / "b.tiff") as made:
+        assert made.format == "TIFF"
+
+
+def test_sixteen_bits_stay(tmp_path, inverse):
+    values = np.random.default_rng(1).integers(0, 65536, (20, 30)).astype(np.uint16)
+    for name in ("a.png", "a.tif", "a.pgm"):
+        Image.fromarray(values).save(tmp_path / name)
+        deblur("run", tmp_path / name, tmp_path / "out")
+        made = read_picture(tmp_path / "out" / name)
+        assert made.bits == 16
+        np.testing.assert_allclose(made.pixels[..., 0] * 65535, 65535.0 - values, atol=0.01)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_kept(tmp_path, inverse, mode):
+    values = colours(12, 17, len(mode))
+    Image.fromarray(values, mode).save(tmp_path / "a.png")
+    deblur("run", tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.mode == mode
+        np.testing.assert_array_equal(np.asarray(made)[..., -1], values[..., -1])
+        np.testing.assert_array_equal(np.asarray(made)[..., :-1], 255 - values[..., :-1])
+
+
+def test_palettes_with_and_without_transparency(tmp_path, inverse):
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 3, "P")
+    image.putpalette([10, 20, 30, 200, 100, 50, 7, 8, 9])
+    image.save(tmp_path / "a.png")
+    image.save(tmp_path / "t.png", transparency=1)
+    deblur("run", tmp_path, tmp_path / "out")
+    with Image.open(tmp_path / "out" / "a.png") as made:
+        np.testing.assert_array_equal(np.asarray(made), 255 - np.asarray(image.convert("RGB")))
+    with Image.open(tmp_path / "out" / "t.png") as made:
+        assert made.mode == "RGBA"
+        np.testing.assert_array_equal(np.asarray(made)[..., 3] == 0, np.asarray(image) == 1)
+
+
+def test_cmyk_and_black_and_white_are_converted(tmp_path, inverse):
+    Image.fromarray(colours(16, 16)).convert("CMYK").save(tmp_path / "c.jpg")
+    Image.fromarray(colours(16, 16, 1)[..., 0]).convert("1").save(tmp_path / "b.png")
+    done = deblur("run", tmp_path, tmp_path / "out")
+    assert not done.skipped
+    for path, mode in zip(done.written, ("L", "RGB"), strict=True):
+        with Image.open(path) as made:
+            assert made.mode == mode
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif"])
+def test_orientation_is_applied_and_taken_out_of_the_exif(tmp_path, inverse, orientation, ending):
+    values = np.zeros((32, 48, 3), np.uint8)
+    values[:16, :16] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010E] = "a description"
+    Image.fromarray(values).save(tmp_path / f"a.{ending}", exif=exif)
+    deblur("run", tmp_path / f"a.{ending}", tmp_path / "out")
+    upright = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}
+    with Image.open(tmp_path / "out" / f"a.{ending}") as made:
+        assert made.size == ((48, 32) if orientation < 5 else (32, 48))
+        assert made.getexif().get(0x0112, 1) == 1
+        if ending != "tif":
+            assert made.getexif()[0x010E] == "a description"
+        dark = np.asarray(made.convert("L")).astype(float)
+        down, right = upright[orientation]
+        corner = dark[-16:] if down else dark[:16]
+        assert (corner[:, -16:] if right else corner[:, :16]).mean() < 20
+        assert dark.mean() > 200
+
+
+def test_profile_and_resolution_are_kept(tmp_path, inverse):
+    from PIL import ImageCms
+
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(colours(8, 8)).save(tmp_path / "a.png", icc_profile=profile, dpi=(300, 300))
+    deblur("run", tmp_path / "a.png", tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as made:
+        assert made.info["icc_profile"] == profile
+        assert made.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_of_several_images_the_first_is_taken_and_it_is_said(tmp_path, inverse, capsys):
+    first, second = (Image.fromarray(colours(8, 9, seed=seed)) for seed in (1, 2))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    deblur("run", tmp_path / "a.tif", tmp_path / "b.tif", quiet=False)
+    assert "the first of its 2 images is taken" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.tif")), 255 - np.asarray(first))
+
+
+# ---- channels and fixed sizes ----
+
+
+def test_colour_networks_take_gray_images(tmp_path, inverse):
+    inverse["run"] = Inverse(channels=3)
+    values = colours(10, 11, 1)[..., 0]
+    Image.fromarray(values).save(tmp_path / "a.png")
+    deblur("run", tmp_path / "a.png", tmp_path / "b.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "b.png")), 255 - values)
+
+
+def test_a_network_of_fixed_size_is_resized_to_and_back(tmp_path, inverse):
+    inverse["run"] = Inverse(size=(90, 270))
+    smooth = Image.fromarray(colours(3, 4)).resize((400, 130), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "a.png")
+    deblur("run", tmp_path / "a.png", tmp_path / "b.png", tile=64, overlap=8)
+    made = np.asarray(Image.open(tmp_path / "b.png"))
+    assert made.shape == (130, 400, 3)
+    assert np.abs(made.astype(int) - (255 - np.asarray(smooth).astype(int))).mean() < 2
+
+
+def test_a_real_network_gives_what_restore_gives(tmp_path, run):
+    from trainers.checkpoint import load_network
+
+    network, _ = load_network(run)
+    values = colours(40, 50)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    deblur(run, tmp_path / "a.png", tmp_path / "b.png", device="cpu")
+    with torch.no_grad():
+        expected = network.restore(torch.from_numpy(values).permute(2, 0, 1)[:, None].float() / 255)[:, 0]
+    made = np.asarray(Image.open(tmp_path / "b.png")).astype(float)
+    np.testing.assert_allclose(made, expected.permute(1, 2, 0).numpy() * 255, atol=0.51)
+
+
+# ---- folders ----
+
+
+def test_folders_keep_their_shape_and_bad_files_are_named(tmp_path, inverse, capsys):
+    source = tmp_path / "in"
+    for name in ("a.png", "deep/er/b10.JPG", "deep/er/b9.jpg", ".hidden.png", "deep/.h/x.png"):
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(colours(8, 8)).save(path)
+    (source / "broken.png").write_bytes((source / "a.png").read_bytes()[:60])
+    (source / "text.jpg").write_text("no image")
+    (source / "notes.txt").write_text("not looked at")
+    done = deblur("run", source, source / "restored", quiet=False)
+    assert [path.relative_to(source / "restored").as_posix() for path in done.written] == [
+        "a.png",
+        "deep/er/b9.jpg",
+        "deep/er/b10.JPG",
+    ]
+    assert [path.name for path, _ in done.skipped] == ["broken.png", "text.jpg"]
+    said = capsys.readouterr()
+    assert f"skipped {source / 'text.jpg'}: no image of a known format" in said.err
+    assert "3 of 5 images restored, 2 skipped" in said.out
+    kept = {path.name for path in (source / "restored").rglob("*") if path.is_file()}
+    assert kept == {"a.png", "b9.jpg", "b10.JPG"}
+    # the folder that was written to is not read again
+    assert len(deblur("run", source, source / "restored", overwrite=True).written) == 3
+
+
+def test_formats_that_cannot_be_written_become_png(tmp_path, inverse, monkeypatch):
+    Image.fromarray(colours(8, 8)).save(tmp_path / "a.ppm")
+    monkeypatch.delitem(Image.SAVE, "PPM")
+    done = deblur("run", tmp_path / "a.ppm", tmp_path / "out")
+    assert [path.name for path in done.written] == ["a.ppm.png"]
+
+
+# ---- bad input ----
+
+
+def test_errors_are_one_sentence(tmp_path, run, capsys):
+    Image.fromarray(colours(8, 8, 4), "RGBA").save(tmp_path / "a.png")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.png").write_text("nothing")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_text("nothing")
+    before = (tmp_path / "a.png").read_bytes()
+    cases = {
+        (run, "no.png", "b.png"): "'no.png' does not exist",
+        ("nowhere", tmp_path / "a.png", "b.png"): "there is no run 'nowhere'",
+        (run, tmp_path / "empty", tmp_path / "out"): "holds no image files",
+        (run, tmp_path / "bad", tmp_path / "out"): "none of 1 images could be restored",
+        (run, tmp_path / "a.png", tmp_path / "a.png"): "would be replaced by its result",
+        (run, tmp_path / "a.png", tmp_path): "would be replaced by its result",
+        (run, tmp_path, tmp_path, "--overwrite"): "would be replaced by its result",
+        (run, tmp_path / "a.png", tmp_path / "x.png"): "x.png' exists: name another place, or replace them",
+        (run, tmp_path / "bad", tmp_path / "x.png"): "is a file: a folder is needed",
+        (run, tmp_path / "a.png", tmp_path / "b.jpg"): "JPEG cannot hold this image",
+        (run, tmp_path / "a.png", "b.png", "--tile", "100"): "tile 100 is too small",
+        (run, tmp_path / "a.png", "b.png", "--precision", "fp8"): "precision 'fp8'",
+    }
+    for arguments, message in cases.items():
+        assert main([str(argument) for argument in arguments]) == 1
+        said = capsys.readouterr()
+        last = said.err.splitlines()[-1]
+        assert last.startswith("deblur: ")
+        assert message in last, last
+        assert not said.out
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert main([]) == 2
+
+
+def test_the_command_writes_the_image(tmp_path, run, capsys):
+    Image.fromarray(colours(8, 8)).save(tmp_path / "a.png")
+    assert main([str(run), str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--device", "cpu"]) == 0
+    assert "1 of 1 images restored" in capsys.readouterr().out
+    assert main([str(run), str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--overwrite", "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_32_bits_are_refused(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
+    Image.fromarray(np.full((4, 4), 70_000, np.int32)).save(tmp_path / "i.tif")
+    for name in ("f.tif", "i.tif"):
+        with pytest.raises(ValueError, match="32 bits a pixel; allowed are 8 and 16"):
+            read_picture(tmp_path / name)
+
+
+def test_a_picture_read_and_written_is_the_same(tmp_path):
+    Image.fromarray(colours(9, 7)).save(tmp_path / "a.png")
+    write_picture(read_picture(tmp_path / "a.png"), tmp_path / "b.png")
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(tmp_path / "a.png")), np.asarray(Image.open(tmp_path / "b.png"))
+    )

@@ -1,0 +1,1 @@
+"""Fit, judge and use networks that remove blur."""

@@ -1,0 +1,242 @@
+"""Weights and states on disk: written whole or not at all, and read without unpickling anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.errors import TrainerError
+from trainers.models import Network, build
+from trainers.options import Options
+
+WEIGHTS = ("best.safetensors", "last.safetensors")
+STATE = "state.pt"
+_PICKLED = (".pt", ".pth")
+
+
+def save_weights(path: str | os.PathLike[str], network: Network, **metadata: str) -> None:
+    """Write a network's weights as safetensors, with its kind and channels.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; one that exists is replaced.
+    network : Network
+        The network.
+    **metadata : str
+        What else the file shall say; ``arguments``, JSON, are those the network was built with.
+    """
+    from safetensors.torch import save
+
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    said = {"kind": network.kind, "channels": str(network.channels), **metadata}
+    data = save(weights, said)
+    _replaced(Path(path), lambda partial: partial.write_bytes(data))
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a file of weights: safetensors, or PyTorch's own (``.pt``, ``.pth``).
+
+    Raises
+    ------
+    TrainerError
+        If it cannot be read, is damaged, or holds anything but tensors: nothing is ever unpickled.
+    """
+    file = Path(path)
+    _check_file(file)
+    if file.suffix not in _PICKLED:
+        return _safetensors(file)[0]
+    found = _torch_file(file)
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise TrainerError(f"'{file}' holds no weights: a mapping of names to tensors is needed")
+    return dict(found)
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """What a file of weights says of itself; nothing, where it is PyTorch's own."""
+    file = Path(path)
+    _check_file(file)
+    return {} if file.suffix in _PICKLED else _safetensors(file)[1]
+
+
+def load_into(network: Network, path: str | os.PathLike[str]) -> None:
+    """Give a network the weights of a file.
+
+    Raises
+    ------
+    TrainerError
+        If they are of another network or shape, or not finite.
+    """
+    weights, kind = read_weights(path), read_metadata(path).get("kind", network.kind)
+    if kind != network.kind:
+        raise TrainerError(f"'{path}' holds the weights of network '{kind}', not of '{network.kind}'")
+    own = network.state_dict()
+    odd = sorted(weights.keys() ^ own.keys())
+    if odd:
+        how = "lacks" if odd[0] in own else "holds the unknown"
+        raise TrainerError(
+            f"'{path}' does not fit network '{network.kind}': it {how} {odd[0]} ({len(odd)} names differ)"
+        )
+    for name in own:
+        value = weights[name]
+        if value.shape != own[name].shape:
+            raise TrainerError(
+                f"'{path}' does not fit this '{network.kind}': {name} is {_times(value)} in the file, "
+                f"{_times(own[name])} in the network"
+            )
+        if value.is_floating_point() and not value.isfinite().all():
+            raise TrainerError(f"'{path}' is of no use: {name} holds values that are not finite")
+    network.load_state_dict(weights)
+
+
+def load_network(run: str | os.PathLike[str]) -> tuple[Network, Options]:
+    """The network of a run, or of a file of weights, in evaluation mode on the CPU.
+
+    Parameters
+    ----------
+    run : path-like
+        A run's folder, of which the best weights are taken, or a file of weights.
+
+    Returns
+    -------
+    tuple
+        The network and the options it was fitted with.
+
+    Raises
+    ------
+    TrainerError
+        If there is no such run, the weights cannot be read or do not fit, or nothing says what network they
+        belong to.
+    """
+    path = weights_file(run)
+    said = read_metadata(path)
+    beside = path.parent / "options.yaml"
+    if "options" in said:
+        options = Options.from_yaml(said["options"], f"'{path}'")
+    elif beside.is_file():
+        options = Options.read(beside)
+    else:
+        options = Options()
+    kind = said.get("kind", options.model)
+    if kind is None:
+        raise TrainerError(f"'{path}' does not say what network its weights belong to")
+    try:
+        arguments = json.loads(said["arguments"]) if "arguments" in said else options.model_args
+        channels = int(said["channels"]) if "channels" in said else _channels(path.parent)
+        if not isinstance(arguments, dict):
+            raise TypeError(arguments)
+    except (ValueError, TypeError):
+        raise TrainerError(f"'{path}': what it says of its network is damaged") from None
+    network = build(kind, channels, **arguments)
+    load_into(network, path)
+    return network.eval(), options
+
+
+def weights_file(run: str | os.PathLike[str]) -> Path:
+    """The file of a run's best weights, else of its last; a file stands for itself.
+
+    Raises
+    ------
+    TrainerError
+        If there is none.
+    """
+    path = Path(run)
+    if not path.exists():
+        raise TrainerError(f"there is no run '{path}'")
+    if path.is_file():
+        return path
+    for name in WEIGHTS:
+        if (path / name).is_file():
+            return path / name
+    raise TrainerError(f"'{path}' is no run: it holds neither {' nor '.join(WEIGHTS)}")
+
+
+def save_state(path: str | os.PathLike[str], **state: Any) -> None:
+    """Write what a training needs to go on: tensors, numbers, texts, and lists and mappings of them."""
+    _replaced(Path(path), lambda partial: torch.save(state, partial))
+
+
+def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `save_state` wrote.
+
+    Raises
+    ------
+    TrainerError
+        If it cannot be read, or holds anything else: nothing is ever unpickled.
+    """
+    file = Path(path)
+    _check_file(file)
+    state = _torch_file(file)
+    if not isinstance(state, dict) or not {"step", "network", "optimizer"} <= state.keys():
+        raise TrainerError(f"'{file}' is no state of a training")
+    return state
+
+
+def arguments_json(arguments: Mapping[str, Any]) -> str:
+    """A network's arguments, as `save_weights` takes them."""
+    return json.dumps(arguments, sort_keys=True)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise TrainerError(f"there is no file '{path}'")
+
+
+def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            names = file.keys()  # it is no mapping, and does not iterate
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise TrainerError(f"'{path}' cannot be read as safetensors: {reason}") from None
+
+
+def _torch_file(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd about a file is said below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise TrainerError(
+            f"'{path}' is refused: it holds more than tensors, and unpickling it could run any code"
+        ) from None
+    except Exception as error:  # a damaged file may end in any of them
+        reason = " ".join(str(error).split())[:120]
+        raise TrainerError(f"'{path}' cannot be read as PyTorch's: {reason}") from None
+
+
+def _channels(run: Path) -> int:
+    try:
+        return int(json.loads((run / "data.json").read_text(encoding="utf-8"))["shape"][2])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        raise TrainerError(f"'{run}' does not say how many channels its network takes") from None
+
+
+def _times(value: Tensor) -> str:
+    return "×".join(map(str, value.shape)) or "one number"
+
+
+def _replaced(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside the file, then put it in place: whoever reads finds the old or the new one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        write(partial)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
