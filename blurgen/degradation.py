@@ -14,6 +14,7 @@ from blurgen.checks import checked_whole
 from blurgen.convolution import checked_images
 from blurgen.draws import MAX_SEED
 from blurgen.errors import InputError
+from blurgen.memory import keep_freed
 from blurgen.recipe import Recipe, load_recipe
 from blurgen.stages.base import ImagePair
 
@@ -115,6 +116,7 @@ def degrade_checked(pair: ImagePair, recipe: Recipe, seed: int, index: NDArray[n
 
     A few images at a time go through all stages, so that they stay in the processor's L2 cache.
     """
+    keep_freed()
     draws = recipe.draws(seed, index)
     params = recipe.sample(draws)
     rows = max(1, _PASS_BYTES // pair.blurred[0].nbytes)
