@@ -14,6 +14,7 @@ import typer
 import typer.main
 import yaml
 
+from blurgen.console import clock
 from blurgen.errors import BlurgenError
 from trainers.errors import TrainerError
 
@@ -197,7 +198,7 @@ class Progress:
             return
         self._said = now
         left = (now - self._begun) / max(1, done - self._first) * (self._total - done)
-        parts = [f"{self._what}: {done:,} of {self._total:,} {self._unit}", note, f"{_clock(left)} left"]
+        parts = [f"{self._what}: {done:,} of {self._total:,} {self._unit}", note, f"{clock(left)} left"]
         say(", ".join(part for part in parts if part), sys.stderr)
 
     def say(self, text: str) -> None:
@@ -222,11 +223,3 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.end()
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{rest:02} h"
-    return f"{minutes}:{rest:02} min" if minutes else f"{rest} s"

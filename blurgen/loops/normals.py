@@ -31,11 +31,11 @@ from blurgen.loops.vectors import (
 
 _SIGN = -(1 << 31)
 _LARGEST = (1 << 31) - 1
-_MANTISSA = (1 << 23) - 1
-_THREE_QUARTERS = 0x3F400000
-_LEAST = 0x3F400000 + (62 << 23)  # the bits of 0.75 · 2⁶²
-_LN2 = 0.6931471805599453
-_LOG = (
+MANTISSA = (1 << 23) - 1
+THREE_QUARTERS = 0x3F400000
+LEAST = 0x3F400000 + (62 << 23)  # the bits of 0.75 · 2⁶²
+LN2 = 0.6931471805599453
+LOGARITHM = (
     0.07595977261770163,
     -0.16300029496597152,
     0.20682971743982043,
@@ -43,7 +43,7 @@ _LOG = (
     0.33317940919619143,
     -0.49997103957268696,
 )
-_P = (
+NUMERATOR = (
     -2.9259918092911383e-05,
     0.0010319054284336764,
     -0.012105036170446783,
@@ -51,7 +51,7 @@ _P = (
     -0.4560778431585908,
     1.2533145633154545,
 )
-_Q = (
+DENOMINATOR = (
     -9.975721094456752e-07,
     0.00017192369798351776,
     -0.0023776322990296085,
@@ -100,13 +100,13 @@ def _normals(_typing: Any, words: Any, at: Any, out: Any) -> Any:
         x = builder.fadd(builder.sitofp(builder.xor(below, _whole(_LARGEST)), _FLOATS), _real(0.5))  # · 2⁻³¹
         p = builder.fadd(builder.sitofp(below, _FLOATS), _real(0.5))  # · 2⁻³²
         product = builder.fmul(p, builder.fsub(_real(2.0**32), p))  # 4p(1 − p) · 2⁶²
-        bits = builder.sub(builder.bitcast(product, _INTS), _whole(_LEAST))
-        mantissa = builder.add(builder.and_(bits, _whole(_MANTISSA)), _whole(_THREE_QUARTERS))
+        bits = builder.sub(builder.bitcast(product, _INTS), _whole(LEAST))
+        mantissa = builder.add(builder.and_(bits, _whole(MANTISSA)), _whole(THREE_QUARTERS))
         f = builder.fsub(builder.bitcast(mantissa, _FLOATS), _real(1.0))
         exponent = builder.sitofp(builder.ashr(bits, _whole(23)), _FLOATS)
-        log = fma(builder.fmul(f, f), polynomial(f, _LOG), f)
-        v = fma(exponent, _real(_LN2), log)  # −w
-        ratio = builder.fdiv(polynomial(v, _P), polynomial(v, _Q))
+        log = fma(builder.fmul(f, f), polynomial(f, LOGARITHM), f)
+        v = fma(exponent, _real(LN2), log)  # −w
+        ratio = builder.fdiv(polynomial(v, NUMERATOR), polynomial(v, DENOMINATOR))
         z = builder.fmul(x, builder.fmul(_real(2.0**-31), ratio))
         sign = builder.and_(builder.not_(word), _whole(_SIGN))
         signed = builder.xor(builder.bitcast(z, _INTS), sign)
@@ -154,10 +154,10 @@ def _plain_normals(words: Any, at: Any, out: Any) -> None:
     below = word ^ (word >> 31)
     x = (below ^ np.int32(_LARGEST)).astype(np.float32) + np.float32(0.5)
     p = below.astype(np.float32) + np.float32(0.5)
-    bits = (p * (np.float32(2.0**32) - p)).view(np.int32) - np.int32(_LEAST)
-    f = ((bits & np.int32(_MANTISSA)) + np.int32(_THREE_QUARTERS)).view(np.float32) - np.float32(1.0)
-    v = _fma((bits >> 23).astype(np.float32), np.float32(_LN2), _fma(f * f, _polynomial(f, _LOG), f))
-    z = x * (np.float32(2.0**-31) * (_polynomial(v, _P) / _polynomial(v, _Q)))
+    bits = (p * (np.float32(2.0**32) - p)).view(np.int32) - np.int32(LEAST)
+    f = ((bits & np.int32(MANTISSA)) + np.int32(THREE_QUARTERS)).view(np.float32) - np.float32(1.0)
+    v = _fma((bits >> 23).astype(np.float32), np.float32(LN2), _fma(f * f, _polynomial(f, LOGARITHM), f))
+    z = x * (np.float32(2.0**-31) * (_polynomial(v, NUMERATOR) / _polynomial(v, DENOMINATOR)))
     out[at : at + LANES] = (z.view(np.int32) ^ (~word & np.int32(_SIGN))).view(np.float32)
 
 

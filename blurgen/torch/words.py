@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from blurgen.draws import Draws
+from blurgen.loops import normals as loops
 from blurgen.torch.forms import moved
 
 _LOW = 0xFFFFFFFF
@@ -24,34 +25,10 @@ def _as_float32(*numbers: float) -> tuple[float, ...]:
     return tuple(float(np.float32(number)) for number in numbers)
 
 
-_LOGARITHM = _as_float32(
-    0.07595977261770163,
-    -0.16300029496597152,
-    0.20682971743982043,
-    -0.251189374806589,
-    0.33317940919619143,
-    -0.49997103957268696,
-)
-_NUMERATOR = _as_float32(
-    -2.9259918092911383e-05,
-    0.0010319054284336764,
-    -0.012105036170446783,
-    0.09106015705140304,
-    -0.4560778431585908,
-    1.2533145633154545,
-)
-_DENOMINATOR = _as_float32(
-    -9.975721094456752e-07,
-    0.00017192369798351776,
-    -0.0023776322990296085,
-    0.03287595164620447,
-    -0.10210328713445078,
-    1.0,
-)
-(_LN2,) = _as_float32(0.6931471805599453)
-_MANTISSA = (1 << 23) - 1
-_THREE_QUARTERS = 0x3F400000  # the bits of 0.75
-_LEAST = 0x3F400000 + (62 << 23)  # those of 0.75 · 2⁶²
+_LOGARITHM = _as_float32(*loops.LOGARITHM)
+_NUMERATOR = _as_float32(*loops.NUMERATOR)
+_DENOMINATOR = _as_float32(*loops.DENOMINATOR)
+(_LN2,) = _as_float32(loops.LN2)
 
 
 def block(c0: Tensor, stream: int, index: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -95,8 +72,8 @@ def normals(drawn: Tensor) -> Tensor:
     below = signed ^ (signed >> 31)  # of word and its complement the lesser
     x = (below ^ 0x7FFFFFFF).to(torch.float32) + 0.5  # · 2⁻³¹
     p = below.to(torch.float32) + 0.5  # · 2⁻³²
-    bits = (p * (2.0**32 - p)).view(torch.int32) - _LEAST  # of 4p(1 − p), and its distance from 0.75
-    f = ((bits & _MANTISSA) + _THREE_QUARTERS).view(torch.float32) - 1.0
+    bits = (p * (2.0**32 - p)).view(torch.int32) - loops.LEAST  # of 4p(1 − p), and its distance from 0.75
+    f = ((bits & loops.MANTISSA) + loops.THREE_QUARTERS).view(torch.float32) - 1.0
     wide = f.to(torch.float64)
     logarithm = ((f * f).to(torch.float64) * _polynomial(_LOGARITHM, wide) + wide).to(torch.float32)
     v = ((bits >> 23).to(torch.float64) * _LN2 + logarithm).to(torch.float32).to(torch.float64)
