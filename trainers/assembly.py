@@ -153,8 +153,8 @@ def chosen_device(name: str, world: World | None = None) -> torch.device:
 # ---- what is assembled ----
 
 
-def make_network(options: Options, data: Data) -> Network:
-    """The network, its weights drawn from the seed or loaded; the global generator of PyTorch is seeded.
+def make_network(options: Options, data: Data, device: torch.device, world: World) -> Network:
+    """The network on the device, its weights drawn from the seed, the global one of PyTorch, or loaded.
 
     Raises
     ------
@@ -178,7 +178,12 @@ def make_network(options: Options, data: Data) -> Network:
         if not isinstance(network, ResNetEncDec):
             raise TrainerError(f"encoder weights are for network '{ResNetEncDec.kind}', not '{network.kind}'")
         network.load_encoder(Path(options.encoder_weights))
-    return network
+    placed: Network = network.to(device, memory_format=torch.channels_last)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        if world.size > 1:
+            placed = torch.nn.SyncBatchNorm.convert_sync_batchnorm(placed)
+    return placed
 
 
 @dataclass(frozen=True)
@@ -292,14 +297,15 @@ def make_optimizer(options: Options, network: Network, device: torch.device) -> 
 # ---- what is kept ----
 
 
-def restored_state(folder: Path, network: Network, optimizer: torch.optim.Optimizer) -> State:
+def restored_state(folder: Path, data: Data, network: Network, optimizer: torch.optim.Optimizer) -> State:
     """Where a run stopped; network and optimiser are set to it.
 
     Raises
     ------
     TrainerError
-        If its state is damaged or of another network.
+        If it was begun with other pairs, or its state is damaged or of another network.
     """
+    _check_data(folder, data)
     saved = load_state(folder / STATE)
     try:
         network.load_state_dict(saved["network"])
@@ -310,14 +316,8 @@ def restored_state(folder: Path, network: Network, optimizer: torch.optim.Optimi
         raise TrainerError(f"'{folder / STATE}' is not of this run: {reason}") from None
 
 
-def check_data(folder: Path, data: Data) -> None:
-    """See that a run goes on with the pairs that it began with, wherever they lie now.
-
-    Raises
-    ------
-    TrainerError
-        If they are others.
-    """
+def _check_data(folder: Path, data: Data) -> None:
+    """See that a run goes on with the pairs that it began with, wherever they lie now."""
     before = read_data(folder)
     for name in ("header_sha256", "dataset_sha256", "count", "recipe"):
         if before.get(name) != data.said.get(name):

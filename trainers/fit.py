@@ -16,7 +16,6 @@ from torch import Tensor
 from trainers.assembly import (
     EPOCHS,
     Feeders,
-    check_data,
     chosen_device,
     completed,
     make_feeders,
@@ -28,7 +27,6 @@ from trainers.assembly import (
 )
 from trainers.console import Progress, StopError, command, key_values, stop_request
 from trainers.console import run as run_command
-from trainers.data import Feeder
 from trainers.distributed import World, asked_world, joined
 from trainers.errors import TrainerError
 from trainers.loop import Epoch, Scores, State, autocast, judge, schedule, train
@@ -195,11 +193,7 @@ def _fit(
     world: World,
     progress: Progress,
 ) -> Path:
-    network = make_network(options, data).to(device, memory_format=torch.channels_last)
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        if world.size > 1:
-            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    network = make_network(options, data, device, world)
     loss = loss_named(options.loss)
     feeders = make_feeders(options, data, device, world, progress.say)
     epoch_steps = options.epoch_steps or feeders.train.per_pass
@@ -221,27 +215,25 @@ def _fit(
 
     nothing = score(lambda images: images)
     progress.say(f"doing nothing: PSNR {nothing.psnr:.2f} dB, SSIM {nothing.ssim:.4f}")
+    state = restored_state(folder, data, network, optimizer) if resume else State()
     if resume:
-        check_data(folder, data)
-        state = restored_state(folder, network, optimizer)
-        run = Run.resume(folder, options, nothing, state.epoch) if world.leads else None
         progress.say(f"going on after step {state.step:,} of {steps:,}")
-    else:
-        state = State()
-        if options.pretrain:
-            _pretrain(options, network, feeders.train, device, progress)
-        run = Run.begin(folder, options, data.said, nothing) if world.leads else None
-        if run is not None:
-            run.save(network, optimizer, state)
-    if options.compiled:
-        network.compile()
+    run = None
+    if world.leads:
+        run = Run.begin(folder, options, data.said, nothing, state.epoch if resume else None)
+        run.save(network, optimizer, state)
     reports = _Reports(
         options, network, optimizer, feeders, nothing, run, progress, steps, epoch_steps, device
     )
-    if state.step < steps:
-        reports.begin_epoch(state)
     with stop_request(progress.say) as request:
-        whole = train(
+        pretrained = not options.pretrain or state.step > 0
+        if not pretrained:
+            pretrained = _pretrain(reports, state, world, lambda: request.asked)
+        if options.compiled:
+            network.compile()
+        if state.step < steps:
+            reports.begin_epoch(state)
+        whole = pretrained and train(
             network,
             feeders.train,
             loss=loss,
@@ -267,10 +259,10 @@ def _fit(
             run.save(network, optimizer, state)
         run.close()
     if not whole:
-        raise StopError(
-            f"stopped after step {state.step:,} of {steps:,}, which is kept; "
-            f"go on with --run {folder} --resume"
-        )
+        reached = f"step {state.step:,} of {steps:,}, which is kept"
+        if not pretrained:
+            reached = f"pre-training {state.pretrained} layers, which are kept"
+        raise StopError(f"stopped after {reached}; go on with --run {folder} --resume")
     progress.say(
         f"best: PSNR {state.best_psnr:.2f} dB in epoch {state.best_epoch}, "
         f"{state.best_psnr - nothing.psnr:+.2f} dB over doing nothing; in {folder}"
@@ -337,16 +329,37 @@ class _Reports:
         return blurred, restored, sharp
 
 
-def _pretrain(
-    options: Options, network: Network, feeder: Feeder, device: torch.device, progress: Progress
-) -> None:
+def _pretrain(reports: _Reports, state: State, world: World, should_stop: Callable[[], bool]) -> bool:
+    """Pre-train the layers that are not yet, and keep the network after each; False if asked to stop."""
+    options, progress = reports.options, reports.progress
     first, other = options.pretrain_steps
     progress.say(f"pre-training layer by layer: {first:,} steps for the first, {other:,} for each other")
 
-    def told(name: str, before: float, after: float) -> None:
-        progress.say(f"{name}: error {before:.4g} before, {after:.4g} after")
+    def each_step(layer: int, done: int, total: int) -> None:
+        if done == 1:
+            progress.begin(f"layer {layer + 1}", total)
+        progress.reached(done)
 
-    layerwise(network, feeder, first_steps=first, other_steps=other, device=device, told=told)
+    def each_layer(layer: int, before: float, after: float) -> None:
+        progress.say(f"layer {layer + 1}: error {before:.4g} before, {after:.4g} after")
+        state.pretrained = layer + 1
+        if reports.run is not None:
+            reports.run.save(reports.network, reports.optimizer, state)
+
+    layerwise(
+        reports.network,
+        reports.feeders.train,
+        first_steps=first,
+        other_steps=other,
+        seed=options.seed,
+        device=reports.device,
+        begin=state.pretrained,
+        each_step=each_step,
+        each_layer=each_layer,
+        should_stop=should_stop,
+    )
+    # all processes stop, or none
+    return not world.sum(torch.tensor(float(should_stop()), device=reports.device)).item()
 
 
 # ---- what is said ----

@@ -47,6 +47,8 @@ class State:
         The highest PSNR on held-out pairs, and its epoch; 0 before the first.
     epoch : int
         Epochs that were ended.
+    pretrained : int
+        Layers whose pre-training was ended.
     """
 
     step: int = 0
@@ -57,15 +59,17 @@ class State:
     best_psnr: float = -math.inf
     best_epoch: int = 0
     epoch: int = 0
+    pretrained: int = 0
 
 
 class Epoch(NamedTuple):
-    """What an epoch was: its losses and scores, its speed, and the share of time without a batch."""
+    """What an epoch was: its losses and scores, its time and speed, and the share of time without a batch."""
 
     number: int
     step: int
     loss: float
     scores: Scores
+    seconds: float
     images_per_second: float
     data_wait: float
     is_best: bool
@@ -183,7 +187,7 @@ def train(
         if is_best:
             state.best_psnr, state.best_epoch = scores.psnr, state.epoch
         speed, wait = state.images / state.seconds, state.waited / state.seconds
-        epoch = Epoch(state.epoch, state.step, mean, scores, speed, wait, is_best)
+        epoch = Epoch(state.epoch, state.step, mean, scores, state.seconds, speed, wait, is_best)
         state.loss_sum, state.images, state.seconds, state.waited = 0.0, 0, 0.0, 0.0
         if each_epoch(state, epoch):
             return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 
+from trainers.cuts import derived_seed
 from trainers.data import Feeder
 from trainers.errors import TrainerError
 from trainers.models import Network
@@ -21,8 +23,12 @@ def layerwise(
     *,
     first_steps: int = 1000,
     other_steps: int = 100,
+    seed: int,
     device: torch.device,
-    told: Callable[[str, float, float], None] = lambda *_: None,
+    begin: int = 0,
+    each_step: Callable[[int, int, int], None] = lambda *_: None,
+    each_layer: Callable[[int, float, float], None] = lambda *_: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Train each layer, with a mirrored one that is thrown away after, to give back what it takes in.
 
@@ -39,10 +45,18 @@ def layerwise(
         Gives the blurred images, from batch 0 on.
     first_steps, other_steps : int
         Steps of the first layer, and of each other.
+    seed : int
+        Fixes the mirrored layers' first weights.
     device : torch.device
         Where the network is.
-    told : callable
-        Told each layer's name, and its error before and after.
+    begin : int
+        The first layer to train, counted from 0; those before it were.
+    each_step : callable
+        Told the layer, its steps that were done, and all of its steps.
+    each_layer : callable
+        Told each layer that was trained, and its error before and after.
+    should_stop : callable
+        Asked after steps; once it says True, the layer that was under way is put back as it was.
 
     Raises
     ------
@@ -52,13 +66,15 @@ def layerwise(
     if not isinstance(network, Moussaka):
         raise TrainerError(f"layer-wise pre-training is for network 'moussaka', not '{network.kind}'")
     layers: list[nn.Conv2d | nn.ConvTranspose2d] = [*network.encoder, *network.decoder]
-    step = 0
-    for number, layer in enumerate(layers):
-        steps = other_steps if number else first_steps
+    for number in range(begin, len(layers)):
+        layer, steps = layers[number], other_steps if number else first_steps
+        first = first_steps + (number - 1) * other_steps if number else 0
+        as_it_was = deepcopy(layer.state_dict())
+        torch.manual_seed(derived_seed(seed, "mirrored layer", number))
         mirrored = _mirrored(layer).to(device)
         optimizer = torch.optim.SGD([*layer.parameters(), *mirrored.parameters()], lr=_RATE)
         errors: list[Tensor] = []
-        for blurred, _ in feeder.batches(step, step + steps):
+        for done, (blurred, _) in enumerate(feeder.batches(first, first + steps), 1):
             with torch.no_grad():
                 taken = blurred
                 for before in layers[:number]:
@@ -69,10 +85,15 @@ def layerwise(
             optimizer.step()
             if not errors:
                 errors.append(error.detach())
-        step += steps
+            each_step(number, done, steps)
+            if should_stop() and done < steps:
+                layer.load_state_dict(as_it_was)
+                return
         if not error.isfinite():
             raise TrainerError(f"the pre-training of layer {number + 1} diverged: its error is no number")
-        told(f"layer {number + 1}", errors[0].item(), error.item())
+        each_layer(number, errors[0].item(), error.item())
+        if should_stop():
+            return
 
 
 def _mirrored(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:

@@ -29,6 +29,7 @@ COLUMNS = (
     "psnr",
     "ssim",
     "gain",
+    "seconds",
     "images_per_second",
     "data_wait",
 )
@@ -53,29 +54,30 @@ class Run:
         self._rows: list[dict[str, float]] = []
 
     @classmethod
-    def begin(cls, path: Path, options: Options, data: Mapping[str, Any], nothing: Scores) -> Run:
-        """A new folder.
+    def begin(
+        cls,
+        path: Path,
+        options: Options,
+        data: Mapping[str, Any],
+        nothing: Scores,
+        epochs: int | None = None,
+    ) -> Run:
+        """A new folder; or, after so many `epochs`, one that a training goes on in.
 
         Raises
         ------
         TrainerError
-            If it exists and is not empty.
+            If a new one exists and is not empty, or an old one's metrics are damaged.
         """
-        check_free(path)
-        path.mkdir(parents=True, exist_ok=True)
         run = cls(path, options, nothing)
+        if epochs is None:
+            check_free(path)
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            run._rows = [row for row in read_metrics(path) if row["epoch"] <= epochs]
         run.write_options()
         said = {**data, "nothing": {"psnr": nothing.psnr, "ssim": nothing.ssim}}
         (path / "data.json").write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        run._write_metrics()
-        return run
-
-    @classmethod
-    def resume(cls, path: Path, options: Options, nothing: Scores, epochs: int) -> Run:
-        """A folder that a training goes on in, after so many epochs."""
-        run = cls(path, options, nothing)
-        run.write_options()
-        run._rows = [row for row in read_metrics(path) if row["epoch"] <= epochs]
         run._write_metrics()
         return run
 
@@ -93,6 +95,7 @@ class Run:
             "psnr": epoch.scores.psnr,
             "ssim": epoch.scores.ssim,
             "gain": epoch.scores.psnr - self._nothing.psnr,
+            "seconds": epoch.seconds,
             "images_per_second": epoch.images_per_second,
             "data_wait": epoch.data_wait,
         }

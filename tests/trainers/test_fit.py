@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import math
@@ -320,7 +321,7 @@ def test_resumed_is_as_if_not_stopped(digits, tmp_path, monkeypatch, asked, at, 
         assert all(
             torch.equal(value, other["optimizer"]["state"][number][key]) for key, value in slot.items()
         )
-    timings = ("images_per_second", "data_wait")
+    timings = ("seconds", "images_per_second", "data_wait")
     for mine, theirs in zip(rows(path), rows(whole), strict=True):
         assert [v for k, v in mine.items() if k not in timings] == [
             v for k, v in theirs.items() if k not in timings
@@ -407,7 +408,6 @@ def said(capsys, *arguments):
     ("arguments", "message"),
     [
         (["--model", "unet"], r"there is no network 'unet'; there are autoencoder"),
-        (["--model", "resnet-encdec"], r"network 'resnet-encdec' takes images of 3 channels, these have 1"),
         (["--model", "moussaka"], r"network 'moussaka' takes images of 90×270 pixels, these have 28×28"),
         (
             ["--model-args", "depth=3"],
@@ -676,14 +676,47 @@ def test_pretraining_changes_one_layer_after_the_other(plates):
     network = build("moussaka", 1, width=8)
     seen, before = [], {name: value.clone() for name, value in network.state_dict().items()}
 
-    def told(name, first, last):
+    def each_layer(number, first, last):
         now = network.state_dict()
         seen.append(sorted(key for key in now if not torch.equal(now[key], before[key])))
 
-    layerwise(network, feeder, first_steps=3, other_steps=2, device=CPU, told=told)
+    steps = {"first_steps": 3, "other_steps": 2, "seed": 1, "device": CPU}
+    layerwise(network, feeder, **steps, each_layer=each_layer)
     assert [len(names) for names in seen] == [2, 4, 6, 8, 10, 12]
     with pytest.raises(TrainerError, match="is for network 'moussaka', not 'srcnn-9-1-5'"):
-        layerwise(build("srcnn-9-1-5", 1), feeder, device=CPU)
+        layerwise(build("srcnn-9-1-5", 1), feeder, **steps)
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 6, 7, 14])
+def test_a_pretraining_that_was_stopped_goes_on_as_if_it_had_not_been(
+    plates, tmp_path, monkeypatch, stop_after
+):
+    options = {
+        "model": "moussaka",
+        "model_args": {"width": 8},
+        "batch_size": 4,
+        "pretrain": "layerwise",
+        "pretrain_steps": (6, 3),
+        "steps": 2,
+    }
+    whole = trained(plates, tmp_path / "whole", **options)
+
+    class Asked:
+        """Asks to stop once so many steps of pre-training were looked at."""
+
+        looks = 0
+
+        @property
+        def asked(self):
+            self.looks += 1
+            return self.looks >= stop_after
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trainers.fit.stop_request", lambda _: contextlib.nullcontext(Asked()))
+        with pytest.raises(StopError, match=r"stopped after pre-training \d layers, which are kept"):
+            trained(plates, tmp_path / "stopped", **options)
+    fit(run=tmp_path / "stopped", resume=True, quiet=True)
+    assert same(weights(whole), weights(tmp_path / "stopped"))
 
 
 def test_encoder_weights(tmp_path):
