@@ -49,9 +49,9 @@ def _layer(before: int, width: int, blocks: int, stride: int) -> nn.Sequential:
 class _Encoder(nn.Module):
     """ResNet-50 (He et al., CVPR 2016) without its head; the names are those of torchvision's state dict."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.layer1 = _layer(64, 64, 3, 1)
         self.layer2 = _layer(256, 128, 4, 2)
@@ -92,32 +92,33 @@ class _Up(nn.Module):
 
 @register("resnet-encdec")
 class ResNetEncDec(Network):
-    """(B, 3, H, W) to the same, H and W multiples of 32; sigmoid.
+    """(B, C, H, W) to the same, H and W multiples of 32; sigmoid.
 
     The encoder's features of 2048 channels go up through 1024, 512 and 256, joined to the encoder's of the
     same size, then by two bilinear steps to 128 and 64, and 1×1 to the image. Source: a GoPro deblurring
-    project, trained on frames resized to 256×256.
+    project, trained on colour frames resized to 256×256; the encoder takes a gray image as three equal
+    channels, as is usual with weights of colour images.
 
     Parameters
     ----------
     channels : int
-        3.
+        Of the images.
     """
 
     stride = 32
-    only_channels = 3
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
         self.channels = channels
-        self.encoder = _Encoder(channels)
+        self.encoder = _Encoder()
         self.up1, self.up2, self.up3 = _Up(2048, 1024), _Up(1024, 512), _Up(512, 256)
         self.convs4, self.convs5 = _double(256, 128), _double(128, 64)
         self.last = nn.Conv2d(64, channels, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """The restored images."""
-        first, second, third, features = self.encoder(images)
+        colours = images if self.channels == 3 else images.expand(-1, 3, -1, -1)
+        first, second, third, features = self.encoder(colours)
         features = self.up3(self.up2(self.up1(features, third), second), first)
         for convs in (self.convs4, self.convs5):
             features = convs(F.interpolate(features, scale_factor=2, mode="bilinear"))
