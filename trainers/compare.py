@@ -46,6 +46,7 @@ _COLUMNS = (
     "SSIM",
     "loss",
     "val_loss",
+    "minutes",
     "images_per_second",
     "note",
 )
@@ -192,6 +193,7 @@ def _row(result: Result) -> list[str | int | float | None]:
         best.get("ssim"),
         best.get("loss"),
         best.get("val_loss"),
+        sum(row["seconds"] for row in result.metrics) / 60 if best else None,
         best.get("images_per_second"),
         result.note,
     ]
@@ -205,7 +207,13 @@ def _table(results: Sequence[Result]) -> str:
             known = best_of.get(result.cell.file, -math.inf)
             best_of[result.cell.file] = max(known, result.best["psnr"])
     forms = {"lr": "{:g}", "parameters": "{:,}", "PSNR before": "{:.2f}", "PSNR": "{:.2f}", "gain": "{:+.2f}"}
-    forms |= {"SSIM": "{:.4f}", "loss": "{:.5g}", "val_loss": "{:.5g}", "images_per_second": "{:,.0f}"}
+    forms |= {
+        "SSIM": "{:.4f}",
+        "loss": "{:.5g}",
+        "val_loss": "{:.5g}",
+        "minutes": "{:.1f}",
+        "images_per_second": "{:,.0f}",
+    }
     lines = []
     for result in results:
         cells = [
@@ -224,7 +232,7 @@ def _table(results: Sequence[Result]) -> str:
 def _write(folder: Path, results: Sequence[Result]) -> None:
     text = (
         "Scores are those of each training's best epoch, by the PSNR on its held-out pairs, in dB;\n"
-        "the best of each file is bold.\n\n"
+        "the best of each file is bold. Minutes are those of training, without judging.\n\n"
     )
     write_text(folder / "table.md", text + _table(results))
     write_csv(folder / "table.csv", _COLUMNS, [_row(result) for result in results])
