@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.pairs import open_pairs
 from trainers.checkpoint import STATE, load_network
-from trainers.console import StopError, command, say
+from trainers.console import Imports, StopError, command, say
 from trainers.console import run as run_command
 from trainers.errors import TrainerError
 from trainers.files import write_text, written
@@ -355,6 +355,7 @@ def _command(
     compiled: Annotated[bool | None, typer.Option("--compile", help="Compile the networks.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Fixes all that is random.")] = None,
+    imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     given = {

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 import typer.main
@@ -17,9 +17,23 @@ import yaml
 from blurgen.console import clock
 from blurgen.errors import BlurgenError
 from trainers.errors import TrainerError
+from trainers.imports import run_imports
 
 INTERRUPTED = 130
 _LINE_SECONDS = 10.0  # between lines of progress where there is no terminal
+
+
+# an option of every command: what it names is imported before anything else happens
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        metavar="FILE|MODULE",
+        help="Python that registers networks of one's own: mine.py or package.module; may be repeated.",
+        callback=run_imports,
+        is_eager=True,
+    ),
+]
 
 
 class StopError(Exception):
@@ -59,15 +73,8 @@ def run(app: typer.Typer, name: str, argv: list[str] | None = None) -> int:
         if "utf" not in (getattr(stream, "encoding", None) or "utf-8").lower():
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     parsed = typer.main.get_command(app)
-    invoke = parsed.invoke
-
-    def invoked(context: Any) -> Any:
-        try:
-            return invoke(context)
-        except KeyboardInterrupt:  # before Typer makes its own of it
-            raise StopError("interrupted") from None
-
-    parsed.invoke = invoked  # type: ignore[method-assign,assignment]
+    for step in ("make_context", "invoke"):  # imports happen while options are read
+        setattr(parsed, step, _stoppable(getattr(parsed, step)))
     try:
         parsed(args=sys.argv[1:] if argv is None else argv, prog_name=name)
     except SystemExit as done:
@@ -79,6 +86,16 @@ def run(app: typer.Typer, name: str, argv: list[str] | None = None) -> int:
         say(f"{name}: {' '.join(str(error).split())}", sys.stderr)
         return 1
     return 0
+
+
+def _stoppable(act: Callable[..., Any]) -> Callable[..., Any]:
+    def acted(*args: Any, **options: Any) -> Any:
+        try:
+            return act(*args, **options)
+        except KeyboardInterrupt:  # before Typer makes its own of it
+            raise StopError("interrupted") from None
+
+    return acted
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

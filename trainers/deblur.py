@@ -11,23 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
-from torch import Tensor
 
 from blurgen.sources.folder import natural_key
 from blurgen.threads import usable_cpus
+from trainers.arrays import ENDING as ARRAY_ENDING
+from trainers.arrays import array_name, is_array, restore_array
 from trainers.assembly import chosen_device
 from trainers.checkpoint import load_network
-from trainers.console import Progress, command, say
+from trainers.console import Imports, Progress, command, say
 from trainers.console import run as run_command
 from trainers.errors import TrainerError
-from trainers.loop import autocast
-from trainers.models import Network
 from trainers.pictures import ENDINGS, Picture, read_picture, target_name, write_picture
-from trainers.tiling import check_tiles, restore_tiled
+from trainers.restorer import Restorer
+from trainers.tiling import check_tiles
 
 _TILE, _OVERLAP = 512, 64
 _AHEAD = 4  # images that are read before, and written after, the one under way
@@ -66,20 +64,24 @@ def deblur(
     precision: str = "fp32",
     quiet: bool = True,
 ) -> Deblurred:
-    """Restore an image file, or all those of a folder and the folders below it.
+    """Restore an image file, all those of a folder and the folders below it, or the images of an array.
 
     Any format that Pillow reads and any size; names, folders, formats, 16 bits of gray, alpha, colour profile
-    and EXIF are kept, images are turned upright. Of a file of several images the first is taken. A network
-    for gray images restores each channel of colour images by itself; one for colour images gives the mean of
-    its channels for gray ones. A network of a fixed size gets the image resized, and its result is resized
-    back.
+    and EXIF are kept, images are turned upright. Of a file of several images the first is taken. The images
+    of an array go through the network many at a time, and become one array of uint8.
+
+    A network for gray images restores each channel of colour images by itself; one for colour images gives
+    the mean of its channels for gray ones. A network of a fixed size gets the image resized, and its result
+    is resized back.
 
     Parameters
     ----------
     run : path-like
         A run's folder, of which the best weights are taken, or a file of weights.
     source, target : path-like
-        A file and the file to write, or a folder for it; or two folders.
+        A file and the file to write, or a folder for it; or two folders; or an array as `blurgen.open_source`
+        names it, ``mat:FILE#VARIABLE``, ``npy:FILE``, ``npz:FILE#NAME``, ``hdf5:FILE#DATASET`` or
+        ``idx:FILE``, and the ``.npy`` file to write, of shape (N, H, W), or (N, H, W, 3) for colour images.
     tile, overlap : int
         Larger images go through the network in tiles of this side, which overlap by so much at least and fade
         into each other; ``tile=0`` takes all images whole.
@@ -99,7 +101,7 @@ def deblur(
 
     Raises
     ------
-    TrainerError
+    TrainerError, BlurgenError
         With one sentence that says what is wrong; also where no image at all could be restored.
     """
     if precision not in ("fp32", "bf16"):
@@ -108,19 +110,22 @@ def deblur(
     network, _ = load_network(run)
     check_tiles(network, tile, overlap)
     network = network.to(place, memory_format=torch.channels_last)
-    jobs = _jobs(Path(source), Path(target), overwrite)
+    restore = Restorer(network, place, precision, tile, overlap)
+    into = Path(target)
+    with Progress(quiet, unit="images") as progress:
+        if is_array(named := os.fspath(source)):
+            return Deblurred([restore_array(named, into, restore, overwrite=overwrite, progress=progress)])
+        done = _restore_files(_jobs(Path(source), into, overwrite), restore, progress, quiet)
+        left = f", {len(done.skipped)} skipped" if done.skipped else ""
+        progress.say(
+            f"{len(done.written)} of {len(done.written) + len(done.skipped)} images restored{left}: {target}"
+        )
+    return done
 
-    def restore(images: Tensor) -> Tensor:
-        with torch.no_grad(), autocast(place, precision):
-            return network.restore(images).float()
 
-    def one(picture: Picture) -> Picture:
-        images = _for_network(picture, network)
-        made = restore_tiled(network, images, tile=tile, overlap=overlap, device=place, run=restore)
-        return picture.with_pixels(_from_network(made, picture))
-
+def _restore_files(jobs: Sequence[_Job], restore: Restorer, progress: Progress, quiet: bool) -> Deblurred:
     done = Deblurred()
-    with Progress(quiet, unit="images") as progress, ThreadPoolExecutor(usable_cpus() + 1) as pool:
+    with ThreadPoolExecutor(usable_cpus() + 1) as pool:
         progress.begin("deblurring", len(jobs))
         writing: deque[tuple[_Job, Future[Path]]] = deque()
         for number, (job, picture) in enumerate(_read_ahead(jobs, pool, done), 1):
@@ -129,36 +134,18 @@ def deblur(
             else:
                 if picture.frames > 1 and not quiet:
                     progress.say(f"{job.source}: the first of its {picture.frames} images is taken")
-                writing.append((job, pool.submit(write_picture, one(picture), job.target)))
+                restored = picture.with_pixels(restore(picture.pixels[None])[0])
+                writing.append((job, pool.submit(write_picture, restored, job.target)))
             while len(writing) > _AHEAD:
                 _finish(*writing.popleft(), done, quiet)
             progress.reached(number, job.source.name)
         while writing:
             _finish(*writing.popleft(), done, quiet)
         progress.end()
-        if not done.written:
-            first, reason = done.skipped[0]
-            raise TrainerError(f"none of {len(jobs)} images could be restored: '{first}': {reason}")
-        left = f", {len(done.skipped)} skipped" if done.skipped else ""
-        progress.say(f"{len(done.written)} of {len(jobs)} images restored{left}: {target}")
+    if not done.written:
+        first, reason = done.skipped[0]
+        raise TrainerError(f"none of {len(jobs)} images could be restored: '{first}': {reason}")
     return done
-
-
-def _for_network(picture: Picture, network: Network) -> Tensor:
-    """(B, C, H, W) as the network takes it."""
-    pixels = torch.from_numpy(np.ascontiguousarray(picture.pixels.transpose(2, 0, 1)))
-    if network.channels == 1:
-        return pixels[:, None]
-    return pixels.expand(network.channels, -1, -1)[None]
-
-
-def _from_network(images: Tensor, picture: Picture) -> NDArray[np.float32]:
-    """(H, W, C) as the picture has it."""
-    channels = images.flatten(0, 1)
-    if picture.pixels.shape[2] == 1:
-        channels = channels.mean(0, keepdim=True)
-    pixels: NDArray[np.float32] = channels.permute(1, 2, 0).numpy()
-    return pixels
 
 
 def _read_ahead(
@@ -200,6 +187,12 @@ def _tell_skipped(done: Deblurred, quiet: bool) -> None:
 def _jobs(source: Path, target: Path, overwrite: bool) -> list[_Job]:
     if not source.exists():
         raise TrainerError(f"'{source}' does not exist")
+    if source.is_file() and (meant := array_name(source)):
+        raise TrainerError(f"'{source}' is no image: name the array in it, '{meant}'")
+    if target.suffix == ARRAY_ENDING:
+        raise TrainerError(
+            f"'{target}': only the images of an array become an array, those of files stay files"
+        )
     if source.is_dir():
         if target.exists() and not target.is_dir():
             raise TrainerError(f"'{source}' is a folder, '{target}' is a file: a folder is needed")
@@ -243,8 +236,18 @@ app = command("deblur", "Restore images with a network.")
 @app.command(epilog="Example: python -m trainers.deblur runs/nafnet-pairs photos/ restored/")
 def _command(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a file of weights.", show_default=False)],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="An image, or a folder.", show_default=False)],
-    target: Annotated[Path, typer.Argument(metavar="DST", help="What to write.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC",
+            help="An image, a folder, or an array as of blurgen make: mat:FILE#VARIABLE, npy:FILE, …",
+            show_default=False,
+        ),
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(metavar="DST", help="What to write; of an array, a .npy file.", show_default=False),
+    ],
     tile: Annotated[
         int, typer.Option(help="Larger images are restored in tiles of this side; 0: whole.")
     ] = _TILE,
@@ -252,6 +255,7 @@ def _command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; by default a GPU if any.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     deblur(

@@ -20,7 +20,7 @@ from trainers.assembly import chosen_device
 from trainers.breakdown import all_groups, draw, mean_of
 from trainers.checkpoint import load_network
 from trainers.classical import Restored, deconvolve, known_psfs
-from trainers.console import Progress, command
+from trainers.console import Imports, Progress, command
 from trainers.console import run as run_command
 from trainers.data import Feeder
 from trainers.errors import TrainerError
@@ -29,6 +29,7 @@ from trainers.loop import autocast
 from trainers.metrics import psnr, ssim
 from trainers.models import Network
 from trainers.plots import sheet
+from trainers.restorer import images_at_once
 from trainers.rows import FileRows
 from trainers.tables import markdown, write_csv
 from trainers.unseen import unseen_rows
@@ -41,8 +42,6 @@ METRICS = ("PSNR", "SSIM", "MSE", "MAE")
 PERCENTILES = (5, 25, 50, 75, 95)
 _FORMATS = {"PSNR": "{:.2f}", "SSIM": "{:.4f}", "MSE": "{:.5f}", "MAE": "{:.4f}"}
 _SAMPLES = 8
-_BATCH_PIXELS = 1 << 18
-_LARGEST_BATCH = 256
 _CLASSICAL, _CLASSICAL_PIXELS = 200, 20_000_000  # they take seconds a megapixel
 
 
@@ -178,7 +177,7 @@ def _score_network(
     progress: Progress,
 ) -> None:
     height, width, _ = done.pairs.header.shape
-    size = batch_size or min(_LARGEST_BATCH, max(1, _BATCH_PIXELS // (height * width)))
+    size = batch_size or images_at_once(network, height, width)
     feeder = Feeder(FileRows(done.pairs), done.rows, batch_size=size, device=device, shuffle=False)
     progress.begin(done.pairs.path.name, len(done.rows))
     before, after = [], []
@@ -425,6 +424,7 @@ def _command(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; by default a GPU if any.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     evaluate(

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers.checkpoint import load_network
-from trainers.console import command, say
+from trainers.console import Imports, command, say
 from trainers.console import run as run_command
 from trainers.errors import TrainerError
 from trainers.files import written
@@ -218,6 +218,7 @@ def _command(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a file of weights.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="What to write: .onnx, or .pt2 of torch.export.")],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     done = export(run, out, overwrite=overwrite)

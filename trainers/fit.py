@@ -25,13 +25,14 @@ from trainers.assembly import (
     restored_state,
     resumed,
 )
-from trainers.console import Progress, StopError, command, key_values, stop_request
+from trainers.console import Imports, Progress, StopError, command, key_values, stop_request
 from trainers.console import run as run_command
 from trainers.distributed import World, asked_world, joined
 from trainers.errors import TrainerError
 from trainers.loop import Epoch, Scores, State, autocast, judge, schedule, train
 from trainers.losses import loss_named
 from trainers.models import MODELS, Network, count_parameters
+from trainers.models.moussaka import Moussaka
 from trainers.options import Options
 from trainers.pretrain import layerwise
 from trainers.rows import Data, open_data
@@ -331,6 +332,7 @@ class _Reports:
 
 def _pretrain(reports: _Reports, state: State, world: World, should_stop: Callable[[], bool]) -> bool:
     """Pre-train the layers that are not yet, and keep the network after each; False if asked to stop."""
+    assert isinstance(reports.network, Moussaka)  # make_network takes no other
     options, progress = reports.options, reports.progress
     first, other = options.pretrain_steps
     progress.say(f"pre-training layer by layer: {first:,} steps for the first, {other:,} for each other")
@@ -353,6 +355,7 @@ def _pretrain(reports: _Reports, state: State, world: World, should_stop: Callab
         other_steps=other,
         seed=options.seed,
         device=reports.device,
+        precision=options.precision,
         begin=state.pretrained,
         each_step=each_step,
         each_layer=each_layer,
@@ -500,6 +503,7 @@ def _command(
         str | None, typer.Option(help="Settings of a published training, to begin from.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     fit(

@@ -106,6 +106,12 @@ def _picture(opened: Image.Image) -> Picture:
     return Picture(pixels, alpha, 8, kind, said, frames)
 
 
+def to_levels(pixels: NDArray[np.float32], white: int = 255) -> NDArray[np.float32]:
+    """Whole grey levels of pixels, of which 0 is black and 1 is `white`: half levels are rounded up."""
+    levels: NDArray[np.float32] = np.floor(np.clip(pixels, 0, 1) * white + 0.5)
+    return levels
+
+
 def target_name(path: Path) -> str:
     """The name that a restored file gets: its own, or with ``.png`` where its format cannot be written."""
     kind = Image.registered_extensions().get(path.suffix.lower())
@@ -140,8 +146,7 @@ def write_picture(picture: Picture, path: Path) -> Path:
 
 
 def _image(picture: Picture) -> Image.Image:
-    most = 65535 if picture.bits == 16 else 255
-    values = np.floor(np.clip(picture.pixels, 0, 1) * most + 0.5)
+    values = to_levels(picture.pixels, 65535 if picture.bits == 16 else 255)
     if picture.bits == 16:
         return Image.fromarray(values[..., 0].astype(np.uint16))
     colours = values.astype(np.uint8)

@@ -1,18 +1,24 @@
 """Deblurring files: tiles, formats, what else stands in a file, folders, and messages."""
 
+import struct
+
+import h5py
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import io
 
+from trainers import arrays
 from trainers import deblur as module
 from trainers.checkpoint import save_weights
 from trainers.deblur import deblur, main
 from trainers.errors import TrainerError
 from trainers.models import Network, build
 from trainers.pictures import read_picture, write_picture
+from trainers.restorer import images_at_once
 from trainers.tiling import restore_tiled
 
 CPU = torch.device("cpu")
@@ -314,6 +320,202 @@ def test_formats_that_cannot_be_written_become_png(tmp_path, inverse, monkeypatc
     monkeypatch.delitem(Image.SAVE, "PPM")
     done = deblur("run", tmp_path / "a.ppm", tmp_path / "out")
     assert [path.name for path in done.written] == ["a.ppm.png"]
+
+
+# ---- arrays ----
+
+
+def gray(count, height=28, width=28, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (count, height, width), np.uint8)
+
+
+def test_a_matlab_file_of_rows_of_784_becomes_what_the_network_makes_of_it(tmp_path, run, capsys):
+    images = gray(30)
+    rows = images.reshape(30, 784)
+    io.savemat(tmp_path / "n.mat", {"test": rows, "labels": np.arange(30)[:, None]})
+    assert main([str(run), f"mat:{tmp_path / 'n.mat'}#test", str(tmp_path / "r.npy"), "--device", "cpu"]) == 0
+    assert f"30 images of 28×28×1 restored: {tmp_path / 'r.npy'}" in capsys.readouterr().out
+    made = np.load(tmp_path / "r.npy")
+    assert (made.shape, made.dtype) == ((30, 28, 28), np.uint8)
+    network, _ = module.load_network(run)
+    with torch.no_grad():
+        expected = network.restore(torch.from_numpy(images)[:, None].float() / 255)[:, 0]
+    np.testing.assert_array_equal(made, np.floor(expected.numpy() * np.float32(255) + np.float32(0.5)))
+    # one by one, sums are taken in other orders: half levels may be rounded either way
+    for number, image in enumerate(images):
+        path = tmp_path / "in" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path)
+    done = deblur(run, tmp_path / "in", tmp_path / "out", device="cpu")
+    one_by_one = np.stack([np.asarray(Image.open(path)) for path in done.written])
+    assert np.abs(one_by_one.astype(int) - made).max() <= 1
+    assert (one_by_one == made).mean() > 0.99
+    # the same images as fractions of white
+    io.savemat(tmp_path / "f.mat", {"test": rows / 255})
+    assert (
+        main([str(run), f"mat:{tmp_path / 'f.mat'}", str(tmp_path / "f.npy"), "--device", "cpu", "-q"]) == 0
+    )
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "r.npy").read_bytes()
+
+
+def _mat_in_colour(path, images):
+    io.savemat(path, {"x": images.transpose(1, 2, 3, 0)})
+
+
+def _mat_73(path, images):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["x"] = images.transpose(0, 2, 1)  # H×W×N in MATLAB, which stores all axes in reverse
+
+
+def _hdf5(path, images):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("deep/x", data=images, chunks=True, compression="gzip")
+
+
+def _idx(path, images):
+    path.write_bytes(struct.pack(">4I", 0x0803, *images.shape) + images.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "images"),
+    [
+        ("npy:a.npy", np.save, gray(7, 9, 12)),
+        ("npy:a.npy", np.save, gray(5 * 8, 9, 3).reshape(5, 8, 9, 3)),
+        ("npz:a.npz#x", lambda path, images: np.savez(path, x=images, y=images[:2]), gray(7, 9, 12)),
+        ("mat:a.mat#x", _mat_in_colour, gray(5 * 8, 9, 3).reshape(5, 8, 9, 3)),
+        ("mat:a.mat", _mat_73, gray(7, 9, 12)),
+        ("hdf5:a.h5#deep/x", _hdf5, gray(7, 9, 12)),
+        ("idx:a-idx3-ubyte", _idx, gray(7, 9, 12)),
+    ],
+    ids=["npy", "npy-colour", "npz", "mat-colour", "mat-7.3", "hdf5", "idx"],
+)
+def test_arrays_of_every_kind_come_back_exactly(tmp_path, monkeypatch, inverse, name, write, images):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / name.partition(":")[2].partition("#")[0], images)
+    done = deblur("run", name, "new/b.npy")
+    assert [path.as_posix() for path in done.written] == ["new/b.npy"]
+    assert not done.skipped
+    made = np.load("new/b.npy")
+    assert made.dtype == np.uint8
+    assert made.flags.c_contiguous
+    np.testing.assert_array_equal(made, 255 - images)
+
+
+def test_images_of_an_array_and_as_files_are_the_same_bytes(tmp_path, inverse):
+    images = gray(6, 21, 17)
+    np.save(tmp_path / "a.npy", images)
+    (tmp_path / "in").mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / "in" / f"{number}.png")
+    deblur("run", f"npy:{tmp_path / 'a.npy'}", tmp_path / "b.npy")
+    done = deblur("run", tmp_path / "in", tmp_path / "out")
+    files = np.stack([np.asarray(Image.open(path)) for path in done.written])
+    assert np.load(tmp_path / "b.npy").tobytes() == files.tobytes()
+
+
+def test_colour_networks_take_arrays_of_gray_images(tmp_path, inverse):
+    inverse["run"] = Inverse(channels=3)
+    np.save(tmp_path / "a.npy", gray(4, 10, 11))
+    deblur("run", f"npy:{tmp_path / 'a.npy'}", tmp_path / "b.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), 255 - gray(4, 10, 11))
+
+
+def test_many_small_images_go_through_together_and_are_read_as_needed(tmp_path, inverse, monkeypatch):
+    read, seen = [], []
+
+    class Few:
+        length, shape = 600, (28, 28, 1)
+
+        def read(self, start, stop):
+            read.append((start, stop))
+            return gray(600)[start:stop, ..., None]
+
+    class Seen(Inverse):
+        def restore(self, images):
+            seen.append(tuple(images.shape))
+            return super().restore(images)
+
+    monkeypatch.setattr(arrays, "open_source", lambda name: Few())
+    inverse["run"] = Seen()
+    deblur("run", "npy:a.npy", tmp_path / "b.npy")
+    assert read == [(0, 256), (256, 512), (512, 600)]
+    assert seen == [(256, 1, 28, 28), (256, 1, 28, 28), (88, 1, 28, 28)]
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), 255 - gray(600))
+
+
+@pytest.mark.parametrize(
+    ("size", "images", "together"),
+    [(None, (28, 28), 256), (None, (256, 256), 4), (None, (2000, 1000), 1), ((90, 270), (28, 28), 10)],
+)
+def test_images_that_go_through_together_have_so_many_pixels_at_most(size, images, together):
+    assert images_at_once(Inverse(size=size), *images) == together
+
+
+def test_large_images_of_an_array_are_tiled(tmp_path, inverse):
+    np.save(tmp_path / "a.npy", gray(3, 70, 50))
+    deblur("run", f"npy:{tmp_path / 'a.npy'}", tmp_path / "b.npy", tile=40, overlap=8)
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), 255 - gray(3, 70, 50))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_array_is_written_whole_or_not_at_all(tmp_path, inverse, error):
+    class Stopped(Inverse):
+        def restore(self, images):
+            if len(images) < 256:
+                raise error
+            return super().restore(images)
+
+    inverse["run"] = Stopped()
+    np.save(tmp_path / "a.npy", gray(300))
+    (tmp_path / "b.npy").write_text("the old one")
+    with pytest.raises(error):
+        deblur("run", f"npy:{tmp_path / 'a.npy'}", tmp_path / "b.npy", overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npy", "b.npy"]
+    assert (tmp_path / "b.npy").read_text() == "the old one"
+
+
+def test_what_arrays_cannot_become_is_said(tmp_path, monkeypatch, run, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", gray(2))
+    np.save("old.npy", gray(1))
+    io.savemat("a.mat", {"test": gray(2).reshape(2, 784), "bad": np.zeros((2, 783))})
+    io.savemat("n.mat", {"test": np.full((2, 784), np.nan)})
+    io.savemat("h.mat", {"test": np.full((2, 784), 3.5)})
+    Image.fromarray(gray(1)[0]).save("a.png")
+    (tmp_path / "folder.npy").mkdir()
+    before = (tmp_path / "a.npy").read_bytes()
+    for arguments, message in {
+        (
+            "mat:a.mat",
+            "x.png",
+        ): "'x.png': images of 'mat:a.mat' become one array, a name that ends in .npy is",
+        ("mat:a.mat", "folder"): "a name that ends in .npy is needed",
+        ("mat:a.mat", "folder.npy"): "a name that ends in .npy is needed",
+        ("mat:a.mat", "old.npy"): "'old.npy' exists: name another place, or replace it (--overwrite)",
+        ("npy:a.npy", "a.npy", "--overwrite"): "'a.npy' would be replaced by its result",
+        ("mat:a.mat#test", "a.npy/b.npy"): "'a.npy/b.npy' cannot be written",
+        ("mat:a.mat#bad", "b.npy"): "mat:a.mat#bad is 2×783; allowed are N×k²",
+        ("mat:a.mat#none", "b.npy"): "a.mat holds no 'none'; it holds bad (2×783), test (2×784)",
+        ("mat:none.mat", "b.npy"): "none.mat cannot be read: No such file or directory",
+        ("mat:n.mat", "b.npy"): "holds NaN or infinity, first in image 0",
+        ("mat:h.mat", "b.npy"): "allowed are floats in [0, 1] and whole numbers in [0, 255]",
+        ("npy:", "b.npy"): "'npy:' names no path",
+        ("a.mat", "b.npy"): "'a.mat' is no image: name the array in it, 'mat:a.mat'",
+        ("a.npy", "b.png"): "'a.npy' is no image: name the array in it, 'npy:a.npy'",
+        ("a.png", "b.npy"): "'b.npy': only the images of an array become an array",
+        (".", "b.npy"): "'b.npy': only the images of an array become an array",
+    }.items():
+        assert main([str(run), *arguments, "--device", "cpu"]) == 1
+        said = capsys.readouterr()
+        assert said.err.startswith("deblur: ")
+        assert said.err.count("\n") == 1
+        assert message in said.err, said.err
+        assert not said.out
+    assert (tmp_path / "a.npy").read_bytes() == before
+    assert not (tmp_path / "b.npy").exists()
+    assert main([str(run), "mat:a.mat#test", "old.npy", "--overwrite", "--device", "cpu", "-q"]) == 0
+    assert np.load("old.npy").shape == (2, 28, 28)
 
 
 # ---- bad input ----

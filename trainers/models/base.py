@@ -69,6 +69,13 @@ MODELS: dict[str, type[Network]] = {}
 def register(name: str) -> Callable[[N], N]:
     """Make a network known by `name` to every command.
 
+    A definition that is run again, as in a notebook, takes the place of the former one.
+
+    Raises
+    ------
+    TrainerError
+        If another network has that name.
+
     Examples
     --------
     >>> import torch
@@ -87,6 +94,9 @@ def register(name: str) -> Callable[[N], N]:
     """
 
     def known(network: N) -> N:
+        other = MODELS.get(name, network)
+        if (other.__module__, other.__qualname__) != (network.__module__, network.__qualname__):
+            raise TrainerError(f"there is a network '{name}' already: choose another name")
         network.kind = name
         MODELS[name] = network
         return network
@@ -103,7 +113,10 @@ def build(name: str, channels: int, **arguments: Any) -> Network:
         If there is no such network, it takes no such argument, or other channels.
     """
     if name not in MODELS:
-        raise TrainerError(f"there is no network '{name}'; there are {', '.join(sorted(MODELS))}")
+        raise TrainerError(
+            f"there is no network '{name}'; there are {', '.join(sorted(MODELS))}; "
+            "for one of your own, name the file that registers it (--import)"
+        )
     network = MODELS[name]
     allowed = [p for p in inspect.signature(network).parameters if p != "channels"]
     for argument in arguments:
