@@ -18,6 +18,7 @@ from trainers.distributed import World
 from trainers.errors import TrainerError
 from trainers.loop import State
 from trainers.models import MODELS, Network, build
+from trainers.models.moussaka import Moussaka
 from trainers.models.resnet_encdec import ResNetEncDec
 from trainers.options import Options
 from trainers.presets import preset_named
@@ -170,6 +171,8 @@ def make_network(options: Options, data: Data, device: torch.device, world: Worl
         raise TrainerError(
             f"network '{network.kind}' takes images of {wanted} pixels, these have {height}×{width}"
         )
+    if options.pretrain and not isinstance(network, Moussaka):
+        raise TrainerError(f"layer-wise pre-training is for network '{Moussaka.kind}', not '{network.kind}'")
     if options.pretrain and options.weights:
         raise TrainerError("weights that are loaded are not pre-trained: give weights or pretrain, not both")
     if options.weights:

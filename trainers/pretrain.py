@@ -11,20 +11,21 @@ from torch import Tensor, nn
 from trainers.cuts import derived_seed
 from trainers.data import Feeder
 from trainers.errors import TrainerError
-from trainers.models import Network
+from trainers.loop import autocast
 from trainers.models.moussaka import Moussaka
 
 _RATE = 1e-3
 
 
 def layerwise(
-    network: Network,
+    network: Moussaka,
     feeder: Feeder,
     *,
     first_steps: int = 1000,
     other_steps: int = 100,
     seed: int,
     device: torch.device,
+    precision: str = "fp32",
     begin: int = 0,
     each_step: Callable[[int, int, int], None] = lambda *_: None,
     each_layer: Callable[[int, float, float], None] = lambda *_: None,
@@ -39,8 +40,8 @@ def layerwise(
 
     Parameters
     ----------
-    network : Network
-        A `Moussaka`, on the device; its weights change.
+    network : Moussaka
+        On the device; its weights change.
     feeder : Feeder
         Gives the blurred images, from batch 0 on.
     first_steps, other_steps : int
@@ -49,6 +50,8 @@ def layerwise(
         Fixes the mirrored layers' first weights.
     device : torch.device
         Where the network is.
+    precision : {"fp32", "bf16"}
+        The arithmetic of the layers.
     begin : int
         The first layer to train, counted from 0; those before it were.
     each_step : callable
@@ -61,10 +64,8 @@ def layerwise(
     Raises
     ------
     TrainerError
-        If it is another network, or the error becomes infinite or NaN.
+        If the error becomes infinite or NaN.
     """
-    if not isinstance(network, Moussaka):
-        raise TrainerError(f"layer-wise pre-training is for network 'moussaka', not '{network.kind}'")
     layers: list[nn.Conv2d | nn.ConvTranspose2d] = [*network.encoder, *network.decoder]
     for number in range(begin, len(layers)):
         layer, steps = layers[number], other_steps if number else first_steps
@@ -75,11 +76,13 @@ def layerwise(
         optimizer = torch.optim.SGD([*layer.parameters(), *mirrored.parameters()], lr=_RATE)
         errors: list[Tensor] = []
         for done, (blurred, _) in enumerate(feeder.batches(first, first + steps), 1):
-            with torch.no_grad():
-                taken = blurred
-                for before in layers[:number]:
-                    taken = before(taken).relu()
-            error = (mirrored(layer(taken).relu()) - taken).square().mean()
+            with autocast(device, precision):
+                with torch.no_grad():
+                    taken = blurred
+                    for before in layers[:number]:
+                        taken = before(taken).relu()
+                again = mirrored(layer(taken).relu())
+            error = (again.float() - taken.float()).square().mean()
             optimizer.zero_grad(set_to_none=True)
             error.backward()
             optimizer.step()

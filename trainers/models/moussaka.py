@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,9 @@ class Moussaka(Network):
     Encoder: 5×5 stride 3 to 512, 5×5 stride 3 to 256, 5×5 to 128, ReLU each; decoder: the mirror image with
     transposed convolutions, to 128, 256 and 1, ReLU each, then tanh. Dropout before every layer but the
     first. Images pass 90×270 → 30×90 → 10×30 and back. Source: licence plate deblurring group project,
-    Imperial College London. Its published code never switches its dropout on, its description says 0.5.
+    Imperial College London. Its published code never switches its dropout on, its description says 0.5. How
+    the weights begin is ours: so that values keep their size from layer to layer (He et al., ICCV 2015), and
+    that the first images are mid-gray; were they negative, the last ReLU would never have a gradient.
 
     Parameters
     ----------
@@ -50,6 +54,11 @@ class Moussaka(Network):
                 nn.ConvTranspose2d(middle, 1, 5, stride=3, padding=1),
             ]
         )
+        for layer in (*self.encoder, *self.decoder):
+            _begin(layer)
+        with torch.no_grad():
+            self.decoder[-1].weight.mul_(0.1)
+            self.decoder[-1].bias.fill_(math.atanh(0.5))
 
     def forward(self, images: Tensor) -> Tensor:
         """The restored images."""
@@ -57,3 +66,12 @@ class Moussaka(Network):
         for number, layer in enumerate([*self.encoder, *self.decoder]):
             code = layer(code if number == 0 else self.dropout(code)).relu()
         return torch.tanh(code)
+
+
+def _begin(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Draw weights that keep the size of values through the layer and its ReLU; no bias."""
+    summed: float = layer.in_channels * math.prod(layer.kernel_size)
+    if isinstance(layer, nn.ConvTranspose2d):
+        summed /= math.prod(layer.stride)  # so many products meet in an output, in the mean
+    nn.init.normal_(layer.weight, std=math.sqrt(2 / summed))
+    nn.init.zeros_(layer.bias)
