@@ -160,7 +160,9 @@ def make(
         str | None, typer.Option(help="Of folders, pairs, frames: cut into patches, 64 or 64x48.")
     ] = None,
     stride: Annotated[str | None, typer.Option(help="Of patches: from one to the next.")] = None,
-    resize: Annotated[str | None, typer.Option(help="Of folders: resize every image, 64 or 64x48.")] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="Of folders and pairs: resize images, 64 or 64x48.")
+    ] = None,
     mode: Annotated[str | None, typer.Option(help="Of folders, pairs and shapes: gray or rgb.")] = None,
     blurred: Annotated[
         str | None, typer.Option(help="Of pairs: which of several kinds of blur, such as blur_gamma.")

@@ -57,6 +57,20 @@ def test_patches(tmp_path):
         np.testing.assert_array_equal(blurred[i], pairs[item][1][top : top + 8, left : left + 10])
 
 
+def test_resized(tmp_path):
+    name, pairs = two_folders(tmp_path, 2)
+    pairs.append((some(41, 33, 3, seed=9), some(41, 33, 3, seed=10)))  # of another size
+    for folder, image in zip("ab", pairs[2], strict=True):
+        save(tmp_path / folder / "2.png", image)
+    source = open_source(name, resize="12x16")
+    assert (source.length, source.shape, source.options["resize"]) == (3, (12, 16, 3), [12, 16])
+    for made, wanted in zip(zip(*source.read_pairs(0, 3), strict=True), pairs, strict=True):
+        for one, other in zip(made, wanted, strict=True):
+            small = Image.fromarray(other).resize((16, 12), Image.Resampling.BICUBIC)
+            np.testing.assert_array_equal(one, np.asarray(small))
+    assert source.sha256 != open_source(name, resize=16).sha256
+
+
 LAYOUTS = {
     "gopro": ("train/GOPR1/sharp/{n}.png", "train/GOPR1/blur/{n}.png", None),
     "gopro gamma": ("test/GOPR1/sharp/{n}.png", "test/GOPR1/blur_gamma/{n}.png", None),
@@ -187,6 +201,7 @@ def test_damaged_and_changed_files(tmp_path):
         ({"mode": "cmyk"}, InputError, "mode 'cmyk'"),
         ({"stride": 5}, InputError, "stride is given without patch"),
         ({"patch": "x"}, InputError, "patch 'x'"),
+        ({"patch": 8, "resize": 8}, InputError, "patch and resize are both given"),
         ({"patch": 500}, SourceError, "smaller than the patch of 500×500"),
         ({"blurred": "blur"}, InputError, "is for layouts"),
         ({"window": 5}, InputError, "no option 'window'"),

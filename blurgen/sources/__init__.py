@@ -75,6 +75,7 @@ SOURCES: Mapping[str, SourceKind] = {
             "mode": "'gray' or 'rgb'; by default gray if every image is",
             "patch": "cut into patches of this size, 64 or '64x48'",
             "stride": "from one patch to the next; by default the size of a patch",
+            "resize": "resize both images of every pair to this size, 64 or '64x48'",
             "skip_bad": "leave out what has no partner, cannot be decoded, or differs in size",
         },
     ),

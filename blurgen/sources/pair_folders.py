@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from blurgen.errors import InputError, SourceError
 from blurgen.sources.folder import image_paths, natural_key
-from blurgen.sources.patched import THREADS, PatchedSource, Size, patch_options, times
+from blurgen.sources.patched import THREADS, PatchedSource, Size, parse_size, patch_options, times
 
 # What published data sets call the folders of their sharp and of their blurred images: GoPro, RealBlur, REDS,
 # RSBlur, HIDE and those that follow them.
@@ -55,6 +55,8 @@ class PairFolders(PatchedSource):
         By default gray if every image is, else rgb.
     patch, stride : int or (int, int) or str, optional
         Cut every pair into patches, as `Folder` does.
+    resize : like patch, optional
+        Resize both images of every pair, as `Folder` does.
     skip_bad : bool
         Leave out, and list in `skipped`, what has no partner, cannot be decoded, or differs in size.
 
@@ -66,10 +68,10 @@ class PairFolders(PatchedSource):
     Raises
     ------
     InputError
-        If an option is out of range.
+        If an option is out of range, or options exclude each other.
     SourceError
         If a folder is absent, or holds no pairs; if an image has no partner, another size than its partner,
-        cannot be decoded or is too small; or, without `patch`, if pairs differ in size.
+        cannot be decoded or is too small; or, with neither `patch` nor `resize`, if pairs differ in size.
     """
 
     has_blurred = True
@@ -83,12 +85,16 @@ class PairFolders(PatchedSource):
         mode: str | None = None,
         patch: Size | None = None,
         stride: Size | None = None,
+        resize: Size | None = None,
         skip_bad: bool = False,
     ) -> None:
         if mode not in (None, "gray", "rgb"):
             raise InputError(f"{name}: mode {mode!r}, allowed are 'gray' and 'rgb'")
+        if patch is not None and resize is not None:
+            raise InputError(f"{name}: patch and resize are both given, allowed is one of them")
         self.name = name
         self._patch, self._stride = patch_options(name, patch, stride)
+        self._resize = parse_size(name, "resize", resize)
         found, alone = _partners(place, blurred)
         self.skipped = [(str(path), "it has no partner") for path in alone]
         if alone and not skip_bad:
@@ -98,12 +104,12 @@ class PairFolders(PatchedSource):
         if not self._pairs:
             raise SourceError(f"{place} holds no usable pair: {self.skipped[0][0]}: {self.skipped[0][1]}")
         self._mode = mode or ("gray" if all(pair.gray for pair in self._pairs) else "rgb")
-        sizes = [pair.size for pair in self._pairs]
+        sizes = [self._resize or pair.size for pair in self._pairs]
         for pair in self._pairs:
-            if not self._patch and pair.size != sizes[0]:
+            if not (self._patch or self._resize) and pair.size != sizes[0]:
                 raise SourceError(
                     f"pairs differ in size: {self._pairs[0].sharp} is {times(sizes[0])}, {pair.sharp} is "
-                    f"{times(pair.size)}; give patch (--patch)"
+                    f"{times(pair.size)}; give patch (--patch) or resize (--resize)"
                 )
         self._lay_out(sizes, 1 if self._mode == "gray" else 3, self._patch, self._stride)
         self.options = {"mode": self._mode}
@@ -111,6 +117,8 @@ class PairFolders(PatchedSource):
             self.options |= {"blurred": blurred}
         if self._patch and self._stride:
             self.options |= {"patch": list(self._patch), "stride": list(self._stride)}
+        if self._resize:
+            self.options |= {"resize": list(self._resize)}
         self.sha256 = self._identity()
         if skip_bad:
             self.options |= {"skip_bad": True}
@@ -159,6 +167,8 @@ class PairFolders(PatchedSource):
         return digest.hexdigest()
 
     def _load(self, item: int) -> NDArray[np.uint8]:
+        from PIL import Image
+
         from blurgen.sources.images import decode
 
         pair = self._pairs[item]
@@ -170,8 +180,10 @@ class PairFolders(PatchedSource):
                 raise SourceError(f"{path} cannot be read: {error.strerror}") from error
             if hashlib.sha256(content).hexdigest() != sha256:
                 raise SourceError(f"{path} has changed since it was opened")
-            image = np.asarray(decode(content).convert("L" if self._mode == "gray" else "RGB"))
-            images.append(image.reshape(*pair.size, self.shape[2]))
+            image = decode(content).convert("L" if self._mode == "gray" else "RGB")
+            if self._resize:
+                image = image.resize(self._resize[::-1], Image.Resampling.BICUBIC)
+            images.append(np.asarray(image).reshape(image.height, image.width, self.shape[2]))
         return np.stack(images)
 
     def _read_pairs(self, start: int, stop: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
