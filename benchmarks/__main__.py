@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks import machine, report
@@ -22,6 +23,19 @@ from benchmarks.groups import (
 from benchmarks.report import Table
 from benchmarks.timing import MismatchError
 
+
+def _training(name: str) -> Callable[[Options], Table]:
+    """The group of that name, which needs PyTorch: imported when it is measured, and not before."""
+
+    def group(options: Options) -> Table:
+        if not machine.installed("torch"):
+            return Table(name, "PyTorch is not installed, so nothing was measured", ())
+        table: Table = getattr(import_module(f"benchmarks.groups.{name}"), name)(options)
+        return table
+
+    return group
+
+
 GROUPS: dict[str, Callable[[Options], Table]] = {
     "small": convolution.small,
     "colour": convolution.colour,
@@ -37,6 +51,10 @@ GROUPS: dict[str, Callable[[Options], Table]] = {
     "make": processes.make,
     "start": processes.start,
     "parts": parts.parts,
+    "feeding": _training("feeding"),
+    "steps": _training("steps"),
+    "arithmetic": _training("arithmetic"),
+    "gpu": _training("gpu"),
 }
 
 _HOW = """\

@@ -126,8 +126,9 @@ class Table:
     def markdown(self) -> str:
         """The table, its title above and its notes below."""
         lines = [f"## {self.name}: {self.title}", ""]
-        lines.append("| " + " | ".join(self.columns) + " |")
-        lines.append("|" + " --- |" * len(self.columns))
+        if self.rows:
+            lines.append("| " + " | ".join(self.columns) + " |")
+            lines.append("|" + " --- |" * len(self.columns))
         lines += ["| " + " | ".join(row) + " |" for row in self.rows]
         lines += ["", *(f"{note}\n" for note in self.notes)]
         return "\n".join(lines)
