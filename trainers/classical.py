@@ -116,8 +116,8 @@ def known_psfs(pairs: PairFile, rows: Index) -> tuple[NDArray[np.float32] | None
 
 
 def deconvolve(
-    blurred: NDArray[np.uint8],
-    sharp: NDArray[np.uint8],
+    blurred: NDArray[Any],
+    sharp: NDArray[Any],
     psfs: NDArray[np.float32],
     *,
     step: Callable[[int], None] = lambda _: None,
@@ -130,7 +130,7 @@ def deconvolve(
     Parameters
     ----------
     blurred, sharp : ndarray
-        uint8, shape (B, H, W, C).
+        Shape (B, H, W, C), grey levels 0 … 255.
     psfs : ndarray
         float32, shape (B, k, k).
     step : callable
@@ -163,7 +163,7 @@ def deconvolve(
 
 
 def _task(
-    method: Method, strength: float, blurred: NDArray[np.uint8], psfs: NDArray[np.float32]
+    method: Method, strength: float, blurred: NDArray[Any], psfs: NDArray[np.float32]
 ) -> Callable[[int], NDArray[np.float32]]:
     def one(i: int) -> NDArray[np.float32]:
         return restored(method, blurred[i], psfs[i], strength)
@@ -172,7 +172,7 @@ def _task(
 
 
 def restored(
-    method: Method, image: NDArray[np.uint8], psf: NDArray[np.floating[Any]], strength: float
+    method: Method, image: NDArray[Any], psf: NDArray[np.floating[Any]], strength: float
 ) -> NDArray[np.float32]:
     """One image (H, W, C), deblurred channel by channel: float32, 0 … 1."""
     kernel = _trimmed(psf.astype(np.float64))
@@ -194,6 +194,6 @@ def _trimmed(psf: Floats) -> Floats:
     return np.ascontiguousarray(psf[near, near])
 
 
-def _psnr(image: NDArray[np.float32], sharp: NDArray[np.uint8]) -> float:
+def _psnr(image: NDArray[np.float32], sharp: NDArray[Any]) -> float:
     error = float(np.mean((image - sharp / 255) ** 2))
     return -10 * float(np.log10(max(error, _TINY)))

@@ -27,6 +27,7 @@ from trainers.fit import fit
 from trainers.grid import CHANGEABLE, Cell, Record, check_options, grid, parsed_model
 from trainers.models import count_parameters
 from trainers.plots import sheet
+from trainers.rows import levels
 from trainers.runs import read_data, read_metrics
 from trainers.tables import markdown, write_csv
 from trainers.unseen import unseen_rows
@@ -131,7 +132,7 @@ def compare(
     check_options(options)
     folder = Path(out)
     record = Record.opened(folder, options)
-    cells = grid(pairs, models, lr, record)
+    cells = grid(pairs, models, lr, record, gray=bool(options.get("gray")))
     record.save()
     results, errors = [], []
     for number, cell in enumerate(cells, 1):
@@ -312,8 +313,7 @@ def _samples(results: Sequence[Result]) -> dict[str, NDArray[Any]]:
     count = min(_SAMPLES, len(held_out))
     rows = held_out[np.unique(np.linspace(0, len(held_out) - 1, count).round().astype(np.int64))]
     blurred, sharp = (
-        np.stack([images[row] for row in rows]).transpose(0, 3, 1, 2).astype(np.float32) / 255
-        for images in (pairs.blurred, pairs.sharp)
+        images.transpose(0, 3, 1, 2).astype(np.float32) / 255 for images in levels(pairs, rows, options.gray)
     )
     made = {"blurred": blurred}
     for result in results:
@@ -350,6 +350,9 @@ def _command(
     batch_size: Annotated[int | None, typer.Option(help="Pairs of a step.")] = None,
     crop: Annotated[int | None, typer.Option(help="Side of random squares to train with.")] = None,
     augment: Annotated[bool | None, typer.Option("--augment/--no-augment", help="Flip and turn.")] = None,
+    gray: Annotated[
+        bool | None, typer.Option("--gray", help="Take the mean of the channels, for networks of one.")
+    ] = None,
     val_fraction: Annotated[float | None, typer.Option(help="Share of the images held out.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
     compiled: Annotated[bool | None, typer.Option("--compile", help="Compile the networks.")] = None,
@@ -369,6 +372,7 @@ def _command(
         "batch_size": batch_size,
         "crop": crop,
         "augment": augment,
+        "gray": gray,
         "val_fraction": val_fraction,
         "precision": precision,
         "compiled": compiled,

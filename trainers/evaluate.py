@@ -28,9 +28,10 @@ from trainers.files import write_text, written
 from trainers.loop import autocast
 from trainers.metrics import psnr, ssim
 from trainers.models import Network
+from trainers.options import Options
 from trainers.plots import sheet
 from trainers.restorer import images_at_once
-from trainers.rows import FileRows
+from trainers.rows import FileRows, levels
 from trainers.tables import markdown, write_csv
 from trainers.unseen import unseen_rows
 
@@ -67,12 +68,15 @@ class Evaluation:
         What a reader should know.
     folder : Path
         Where the report is.
+    gray : bool
+        Whether images are judged by the mean of their channels, as the network takes them.
     """
 
     pairs: PairFile
     network: str
     rows: Index
     folder: Path
+    gray: bool = False
     classical_rows: Index = field(default_factory=lambda: np.empty(0, np.int64))
     scores: dict[str, dict[str, Numbers]] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
@@ -146,15 +150,17 @@ def evaluate(
     place = chosen_device(device)
     network, options = load_network(run)
     network = network.to(place, memory_format=torch.channels_last)
-    files = [_checked(path, run, network) for path in pairs]
+    files = [_checked(path, run, network, options) for path in pairs]
     home = Path(out) if out is not None else _folder_of(run) / "evaluation"
     found = []
     with Progress(quiet, unit="pairs") as progress:
         for pair_file, name in zip(files, _names(files), strict=True):
             every = np.arange(len(pair_file), dtype=np.int64)
             rows, note = (every, "") if everything else unseen_rows(run, options, pair_file)
-            done = Evaluation(pair_file, network.kind, rows, home / name)
+            gray = pair_file.header.shape[2] != network.channels
+            done = Evaluation(pair_file, network.kind, rows, home / name, gray)
             done.notes += [note] if note else []
+            done.notes += ["images are judged by the mean of their channels"] if gray else []
             _score_network(done, network, place, precision, batch_size, progress)
             restored = _score_classical(done, classical, progress)
             progress.end()
@@ -178,7 +184,9 @@ def _score_network(
 ) -> None:
     height, width, _ = done.pairs.header.shape
     size = batch_size or images_at_once(network, height, width)
-    feeder = Feeder(FileRows(done.pairs), done.rows, batch_size=size, device=device, shuffle=False)
+    feeder = Feeder(
+        FileRows(done.pairs), done.rows, batch_size=size, device=device, shuffle=False, gray=done.gray
+    )
     progress.begin(done.pairs.path.name, len(done.rows))
     before, after = [], []
     count = 0
@@ -229,7 +237,7 @@ def _score_classical(done: Evaluation, most: int | None, progress: Progress) -> 
     if psfs is None:
         done.notes.append(f"no classical methods: {reason}")
         return []
-    blurred, sharp = done.pairs.blurred[done.rows[places]], done.pairs.sharp[done.rows[places]]
+    blurred, sharp = levels(done.pairs, done.rows[places], done.gray)
     progress.begin("classical methods", 2 * count)
     results = deconvolve(blurred, sharp, psfs, step=progress.reached)
     done.classical_rows = places
@@ -243,7 +251,7 @@ def _score_classical(done: Evaluation, most: int | None, progress: Progress) -> 
     return results
 
 
-def _tensor(images: NDArray[np.uint8]) -> Tensor:
+def _tensor(images: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
 
 
@@ -350,8 +358,7 @@ def _samples(
     order = np.argsort(done.gain[among], kind="stable")
     picked = order[np.unique(np.linspace(0, len(order) - 1, _SAMPLES).round().astype(np.int64))]
     rows = done.rows[among[picked]]
-    blurred = _tensor(np.stack([done.pairs.blurred[row] for row in rows]))
-    sharp = _tensor(np.stack([done.pairs.sharp[row] for row in rows]))
+    blurred, sharp = (_tensor(images) for images in levels(done.pairs, rows, done.gray))
     made = torch.cat([_restored(network, one[None].to(device), device, precision).cpu() for one in blurred])
     # the sheet's font has no dash
     classical = {r.method.replace("–", "-"): r.images[picked].transpose(0, 3, 1, 2) for r in restored}
@@ -371,12 +378,14 @@ def _summary(done: Evaluation) -> Iterator[str]:
 # ---- what is given ----
 
 
-def _checked(path: str | os.PathLike[str], run: str | os.PathLike[str], network: Network) -> PairFile:
+def _checked(
+    path: str | os.PathLike[str], run: str | os.PathLike[str], network: Network, options: Options
+) -> PairFile:
     pairs = open_pairs(path)
     if not len(pairs):
         raise TrainerError(f"pair file '{path}' holds no pairs")
     channels = pairs.header.shape[2]
-    if channels != network.channels:
+    if channels != network.channels and not options.gray:
         raise TrainerError(
             f"network '{network.kind}' of '{run}' takes images of {network.channels} "
             f"channel{'s' if network.channels != 1 else ''}, those of '{path}' have {channels}"

@@ -148,9 +148,13 @@ def _identity(pairs: PairFile) -> str:
 
 
 def grid(
-    pairs: Sequence[str | os.PathLike[str]], models: Sequence[str], rates: Sequence[float], record: Record
+    pairs: Sequence[str | os.PathLike[str]],
+    models: Sequence[str],
+    rates: Sequence[float],
+    record: Record,
+    gray: bool = False,
 ) -> list[Cell]:
-    """Every training, each checked before the first begins.
+    """Every training, each checked before the first begins; if `gray`, on the mean of the channels.
 
     Raises
     ------
@@ -172,7 +176,7 @@ def grid(
         for model in models:
             name, arguments = parsed_model(model)
             with torch.device("meta"):  # a check only
-                build(name, opened.header.shape[2], **arguments)
+                build(name, 1 if gray else opened.header.shape[2], **arguments)
             cells += [Cell(label, str(opened.path), model, rate) for rate in wanted]
     return list({cell.name: cell for cell in cells}.values())  # each once
 

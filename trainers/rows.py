@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurgen.pairs import PairFile, open_pairs
 from blurgen.recipe import Recipe, load_recipe
@@ -78,6 +79,13 @@ def _read_rows(column: Any, rows: Index) -> Images:
     if last - first < 2 * len(rows):  # one long read, and a few rows too many
         return np.asarray(column[first:last])[rows - first]
     return np.asarray(column[rows])
+
+
+def levels(pairs: PairFile, rows: Index, gray: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Blurred and sharp images (B, H, W, C) of any rows, grey levels 0 … 255; mean channels if gray."""
+    both = (np.stack([images[row] for row in rows]) for images in (pairs.blurred, pairs.sharp))
+    blurred, sharp = (images.mean(3, keepdims=True, dtype=np.float32) if gray else images for images in both)
+    return blurred, sharp
 
 
 def split(source_index: Index, fraction: float) -> tuple[Index, Index]:

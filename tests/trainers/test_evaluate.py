@@ -15,6 +15,7 @@ from blurgen.recipe import Recipe
 from trainers.breakdown import all_groups, groups, mean_of
 from trainers.checkpoint import save_weights
 from trainers.classical import METHODS, deconvolve, known_psfs, restored
+from trainers.compare import compare
 from trainers.errors import TrainerError
 from trainers.evaluate import METRICS, NOTHING, evaluate, main
 from trainers.files import written
@@ -197,6 +198,30 @@ def test_colour_pairs_of_odd_size(tmp_path):
     done = evaluate(tmp_path / "w.safetensors", [path], batch_size=3)[0]
     assert done.scores["nafnet"]["PSNR"].shape == (8,)
     assert done.settings.keys() == {"Wiener", "Richardson–Lucy"}
+
+
+def test_a_network_for_gray_images_judges_the_mean_of_the_channels(tmp_path):
+    pairs = blurgen.make("shapes", tmp_path / "colour.h5", "fashion-gaussian", count=10, size=24, threads=1)
+    run = fit(
+        pairs,
+        model="cnn-7-5-3",
+        model_args={"width": 2},
+        gray=True,
+        steps=2,
+        run=tmp_path / "run",
+        quiet=True,
+    )
+    (judged,) = evaluate(run, [pairs], classical=2)
+    assert "images are judged by the mean of their channels" in judged.notes
+    opened = blurgen.open_pairs(pairs)
+    blurred, sharp = (
+        np.asarray(part[8:10], np.float64).mean(3) / 255 for part in (opened.blurred, opened.sharp)
+    )
+    expected = -10 * np.log10(((blurred - sharp) ** 2).mean((1, 2)))
+    np.testing.assert_allclose(judged.scores["doing nothing"]["PSNR"], expected, rtol=1e-4)
+    assert judged.mean("Wiener") > 0
+    (compared,) = compare([pairs], models=["cnn-7-5-3:width=2"], steps=2, gray=True, out=tmp_path / "grid")
+    assert compared.before == pytest.approx(expected.mean(), abs=1e-3)
 
 
 # ---- classical methods ----
