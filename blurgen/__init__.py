@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from blurgen.codec import jpeg
     from blurgen.convolution import convolve
     from blurgen.degradation import Pairs, degrade
+    from blurgen.exporting import export
     from blurgen.maker import make
     from blurgen.pairs import PairFile, open_pairs
     from blurgen.recipe import Recipe, load_recipe, recipes
@@ -34,6 +35,7 @@ _HOMES = {
     "convolve": "convolution",
     "convolve_varying": "varying",
     "degrade": "degradation",
+    "export": "exporting",
     "jpeg": "codec",
     "load_recipe": "recipe",
     "make": "maker",
@@ -56,6 +58,7 @@ __all__ = [
     "convolve",
     "convolve_varying",
     "degrade",
+    "export",
     "jpeg",
     "load_recipe",
     "make",

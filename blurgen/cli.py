@@ -312,6 +312,57 @@ def show(
     say(f"{out}: {_many(len(rows), 'pair')}, {_times(image.size)} pixels")
 
 
+@app.command(epilog="Example: blurgen export pairs.h5 --to folder --out pairs")
+def export(
+    file: _File,
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            "-t",
+            help="folder (PNGs in target and input, for BasicSR, NAFNet, Restormer), lmdb (theirs too), "
+            "webdataset (tar shards), npz (NumPy) or hf (Hugging Face).",
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to write to.")],
+    shard_mb: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of webdataset, npz, hf: megabytes that no shard exceeds; 256 by default."),
+    ] = None,
+    threads: _Threads = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an export that is there.")] = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Write pairs as other programs read them. Interrupted, the same command goes on where it stopped."""
+    from blurgen.exporting import export as export_file
+    from blurgen.exporting import kept, partial_path
+
+    progress = shown_progress(quiet)
+    try:
+        with progress:
+            export_file(
+                file,
+                out,
+                to=to,
+                shard_bytes=None if shard_mb is None else shard_mb * 10**6,
+                threads=threads,
+                overwrite=overwrite,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        if not progress.total:
+            raise
+        say(
+            f"blurgen: interrupted: {kept(out):,} of {progress.total:,} pairs are kept in "
+            f"{partial_path(out)}; the same command goes on from there",
+            sys.stderr,
+        )
+        raise typer.Exit(_INTERRUPTED) from None
+    if not quiet:
+        resumed = f" ({progress.first:,} were there already)" if progress.first else ""
+        say(f"{out}: {_many(progress.total, 'pair')}{resumed}, {progress.seconds:.1f} s")
+
+
 @app.command(epilog="Example: blurgen verify pairs.h5 --all")
 def verify(
     file: _File,
