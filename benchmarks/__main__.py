@@ -18,6 +18,7 @@ from benchmarks.groups import (
     parts,
     processes,
     rendering,
+    scaling,
     shake_psfs,
 )
 from benchmarks.report import Table
@@ -50,6 +51,7 @@ GROUPS: dict[str, Callable[[Options], Table]] = {
     "shake-psfs": shake_psfs.shake_psfs,
     "make": processes.make,
     "start": processes.start,
+    "scaling": scaling.scaling,
     "parts": parts.parts,
     "feeding": _training("feeding"),
     "steps": _training("steps"),
