@@ -22,7 +22,7 @@ COPIES = blurgen.Recipe.from_yaml(
 name: copies
 copies: 3
 stages:
-  - brightness: {shift: {by_copy: [10, 20, 30]}}
+  - brightness: {shift: {by_copy: [{copies: 1, value: 10}, {copies: 2, value: 20}]}}
   - maybe: {probability: 0.5, stages: [motion: {length: {uniform: [3, 9]}, angle: {uniform: [0, 180]}}]}
   - gaussian_noise: {sigma: 4}
 """
@@ -109,7 +109,7 @@ def test_every_copy_is_drawn():
         (params["index"], params["drawn"]["0.brightness.shift"])
         for params in (transform.get_params() for _ in range(40))
     }
-    assert seen == {(0, 10.0), (1, 20.0), (2, 30.0)}
+    assert seen == {(0, 10.0), (1, 20.0), (2, 20.0)}
 
 
 def test_other_targets():
@@ -133,7 +133,7 @@ def test_it_is_written_and_read(recipe, data_format, tmp_path):
     assert A.from_dict(A.to_dict(chain)).to_dict() == chain.to_dict()
     for _ in range(4):
         np.testing.assert_array_equal(chain(image=IMAGE)["image"], again(image=IMAGE)["image"])
-    assert repr(again.transforms[0]).startswith("Degrade('") == repr(again.transforms[0]).endswith("p=0.8)")
+    assert repr(again.transforms[0]) == f"Degrade({chain.transforms[0].recipe.name!r}, p=0.8)"
 
 
 def test_images_stay_as_they_are():

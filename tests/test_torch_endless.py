@@ -174,7 +174,7 @@ def test_processes_and_workers_make_every_batch_once(world, workers, batch_size,
 def test_any_number_of_workers_gives_the_same_batches(method):
     pairs = EndlessPairs(source(), RECIPE, 4, seed=6, shuffle=True)
     wanted = taken(pairs, 7)
-    for workers in (1, 3) if method == "fork" else (2,):
+    for workers in (1, 2) if method == "fork" else (1,):
         loader = DataLoader(pairs, batch_size=None, num_workers=workers, multiprocessing_context=method)
         assert taken(loader, 7) == wanted
     assert taken(DataLoader(pairs, batch_size=None), 7) == wanted
