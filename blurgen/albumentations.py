@@ -73,10 +73,10 @@ class Degrade(ImageOnlyTransform):  # type: ignore[misc]
 
     def apply(self, img: NDArray[Any], seed: int, index: int, **params: Any) -> NDArray[Any]:
         """The blurred image."""
-        blurred = degrade(_as_bytes(img)[None], self.recipe, seed, index).blurred[0]
-        if img.ndim == 2:
-            blurred = blurred[..., 0]
-        return blurred if img.dtype == np.uint8 else blurred.astype(np.float32) / np.float32(255)
+        blurred: NDArray[Any] = degrade(_as_bytes(img)[None], self.recipe, seed, index).blurred[0]
+        if img.dtype != np.uint8:
+            blurred = blurred.astype(np.float32) / np.float32(255)
+        return blurred[..., 0] if img.ndim == 2 else blurred
 
     def get_transform_init_args(self) -> dict[str, Any]:
         """What ``to_dict`` writes: the recipe as plain dicts."""

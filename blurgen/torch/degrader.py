@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from blurgen.torch.forms import DevicePair, apply_all, without_form
 _FORMS = (blur, clahe, combinators, geometry, jpeg, light, noise, paths, poisson, resizing, tone)
 _MOST = 2**63 - 1
 
-Index = int | Sequence[int] | NDArray[np.integer] | Tensor
+Index: TypeAlias = int | Sequence[int] | NDArray[np.integer] | Tensor
 
 
 class Degrader:
