@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # it would ask the network for its newest version
+
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=40, database=None)

@@ -5,6 +5,7 @@ import csv
 import importlib
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from trainers.runs import read_data, read_metrics
 FOLDER = Path(__file__).parents[1] / "examples"
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 HELPERS = ("running", "two_layers")
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in HELPERS)
+INTEGRATIONS = ("albumentations_replay", "endless_stream", "numpy_only", "torch_transform")
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in (*HELPERS, *INTEGRATIONS))
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,7 @@ def example(monkeypatch):
     MODELS.clear()
     MODELS.update(networks)
     for name in sys.modules.keys() - modules:
-        if name in (*NAMES, *HELPERS) or name.startswith("imported_"):
+        if name in (*NAMES, *HELPERS, *INTEGRATIONS) or name.startswith("imported_"):
             del sys.modules[name]
 
 
@@ -213,6 +215,56 @@ def test_own_network_is_what_the_commands_make(example, tmp_path, monkeypatch):
     assert np.array_equal(restored, np.load(tmp_path / "restored.npy"))
 
 
+# ---- in other people's programs ----
+
+
+def said_by(example, capsys, name):
+    example(name).main()
+    return capsys.readouterr().out
+
+
+def test_numpy_only_imports_no_torch():
+    script = (
+        "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__main__');"
+        "print(sorted({'torch', 'cv2', 'albumentations', 'trainers'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(FOLDER / "numpy_only.py")],
+        cwd=FOLDER.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stdout.splitlines()
+    assert said[-1] == "[]"
+    assert "pair 5 made alone: the same" in said
+    images = blurgen.open_source("digits", seed=1).read(0, 8)
+    length = blurgen.degrade(images, "mnist-motion", seed=7).params["1.motion.length"][3]
+    assert any(line.startswith(f"pair 3: moved {length:.2f} pixels") for line in said)
+
+
+def test_a_transform_with_workers(example, capsys):
+    said = said_by(example, capsys, "torch_transform")
+    assert "a pass: (64, 1, 28, 28), torch.float32\n" in said
+    assert "the second pass: blurred anew\n" in said
+    assert "both from the same seed: the same\n" in said
+
+
+def test_a_stream_that_a_network_learns_from(example, capsys):
+    said = said_by(example, capsys, "endless_stream")
+    first, last = map(float, re.search(r"loss (\S+) to (\S+)\n", said).groups())
+    assert last < first / 3
+    assert "by one worker, and by none: the same\n" in said
+
+
+def test_albumentations_replayed(example, capsys):
+    said = said_by(example, capsys, "albumentations_replay")
+    assert said.count("replayed: the same\n") == 4
+    assert 0 < said.count("not blurred") < 4
+    assert "blurgen.degrade: the same\n" in said
+    assert "written and read: Degrade('realistic', p=0.8)\n" in said
+
+
 # ---- what goes wrong ----
 
 
@@ -291,3 +343,8 @@ def test_readme_names_every_example(example):
     assert shown
     for name, arguments in [*((name, trial) for name, _, trial in rows), *shown]:
         example(name).parser().parse_args(shlex.split(arguments))
+
+
+def test_readme_names_every_integration():
+    rows = re.findall(r"^\| \[(\w+)\.py\]\((\w+)\.py\) \| [^|]+ \|$", README, re.M)
+    assert sorted(rows) == [(name, name) for name in INTEGRATIONS]

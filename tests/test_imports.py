@@ -121,6 +121,10 @@ def test_only_torch_knows_torch():
     assert all(path.split("/")[0].removesuffix(".py") == "torch" for path in importers_of("torch"))
 
 
+def test_only_its_transform_knows_albumentations():
+    assert importers_of("albumentations") == {"albumentations.py"}
+
+
 def test_the_library_does_not_know_its_command():
     for path in FILES:
         if place(path) not in ("cli.py", "__main__.py"):

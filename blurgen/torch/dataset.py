@@ -72,7 +72,7 @@ class PairDataset(Dataset):  # type: ignore[misc]
         if not -len(self) <= index < len(self):
             raise IndexError(f"pair {index} of {len(self)}")
         return self._item(
-            _channels_first(self.pairs.blurred[index]), _channels_first(self.pairs.sharp[index]), index
+            channels_first(self.pairs.blurred[index]), channels_first(self.pairs.sharp[index]), index
         )
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
@@ -84,7 +84,7 @@ class PairDataset(Dataset):  # type: ignore[misc]
         places, order = np.unique(wanted % len(self), return_inverse=True)
         # an index that comes twice makes two items
         blurred, sharp = (
-            _channels_first(images[places][order]) for images in (self.pairs.blurred, self.pairs.sharp)
+            channels_first(images[places][order]) for images in (self.pairs.blurred, self.pairs.sharp)
         )
         return [self._item(b, s, int(n)) for b, s, n in zip(blurred, sharp, wanted, strict=True)]
 
@@ -99,6 +99,6 @@ class PairDataset(Dataset):  # type: ignore[misc]
         return f"PairDataset({self.pairs!r})"
 
 
-def _channels_first(images: NDArray[np.uint8]) -> Tensor:
+def channels_first(images: NDArray[np.uint8]) -> Tensor:
     """A tensor (…, C, H, W) of its own from images (…, H, W, C)."""
     return torch.from_numpy(np.array(np.moveaxis(images, -1, -3), order="C"))

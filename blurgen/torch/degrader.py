@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from blurgen.torch.forms import DevicePair, apply_all, without_form
 # imported so that they register their forms
 _FORMS = (blur, clahe, combinators, geometry, jpeg, light, noise, paths, poisson, resizing, tone)
 _MOST = 2**63 - 1
+
+Index: TypeAlias = int | Sequence[int] | NDArray[np.integer] | Tensor
 
 
 class Degrader:
@@ -72,9 +75,7 @@ class Degrader:
                 "blurgen.degrade makes these pairs on the CPU"
             )
 
-    def __call__(
-        self, images: Tensor, index: int | Sequence[int] | NDArray[np.integer] | Tensor = 0
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, images: Tensor, index: Index = 0) -> tuple[Tensor, Tensor]:
         """Make a pair of each image.
 
         Parameters
@@ -96,9 +97,9 @@ class Degrader:
         InputError
             If an argument is not as above, or a stage cannot take such images.
         """
-        _check(images)
+        check_images(images)
         count, channels, height, width = images.shape
-        rows = _checked_index(index, count)
+        rows = checked_index(index, count)
         self.recipe.output_shape((height, width, channels))
         draws = self.recipe.draws(self.seed, rows)
         params = self.recipe.sample(draws)
@@ -113,7 +114,8 @@ class Degrader:
         return f"Degrader({self.recipe.name!r}, seed={self.seed})"
 
 
-def _check(images: Tensor) -> None:
+def check_images(images: Tensor) -> None:
+    """Raise an InputError that says what the images are, unless they are such as `Degrader` takes."""
     if not isinstance(images, Tensor):
         raise InputError(f"images are a {type(images).__name__}; a tensor is needed")
     if images.dtype != torch.uint8:
@@ -126,9 +128,8 @@ def _check(images: Tensor) -> None:
         raise InputError("images are on 'mps', which has no float64; 'cpu' or 'cuda' is needed")
 
 
-def _checked_index(
-    index: int | Sequence[int] | NDArray[np.integer] | Tensor, count: int
-) -> NDArray[np.int64]:
+def checked_index(index: Index, count: int) -> NDArray[np.int64]:
+    """The absolute indices of `count` samples, from themselves or from the first."""
     if isinstance(index, int | np.integer):
         start = checked_whole("index", index, 0, _MOST - count)
         return np.arange(start, start + count, dtype=np.int64)
