@@ -33,6 +33,7 @@ _LARGEST_WHOLE, _USUAL_CROP = 512, 256
 # what a run may be told anew when it goes on
 _CHANGEABLE = {
     "pairs",
+    "val",
     "epochs",
     "steps",
     "patience",
@@ -88,16 +89,21 @@ def resumed(folder: Path | None, given: dict[str, Any]) -> Options:
     if not (folder / STATE).is_file():
         raise TrainerError(f"there is nothing to go on with in '{folder}': no {STATE}")
     own = Options.read(folder / "options.yaml")
-    asked = own.with_values(**{k: v for k, v in given.items() if k not in ("epochs", "steps")})
+    # single arguments are added to those of its preset, as they were when it began
+    begun = {"pairs": own.pairs, **({"preset": own.preset} if own.preset else {})}
+    asked = resolved({**begun, **given})
+    changed: dict[str, Any] = {}
     for name in given:
         before, now = getattr(own, name), getattr(asked, name)
-        if before != now and name not in _CHANGEABLE:
+        if name in _CHANGEABLE:
+            changed[name] = now
+        elif before != now:
             raise TrainerError(
                 f"run '{folder}' was begun with {name} {before!r}, not {now!r}: begin another (--run)"
             )
     if "epochs" in given or "steps" in given:
-        return asked.with_values(epochs=given.get("epochs"), steps=given.get("steps"))
-    return asked
+        changed.update(epochs=asked.epochs, steps=asked.steps)
+    return own.with_values(**changed)
 
 
 def completed(options: Options, data: Data, say: Say) -> Options:
@@ -154,8 +160,12 @@ def chosen_device(name: str, world: World | None = None) -> torch.device:
 # ---- what is assembled ----
 
 
-def make_network(options: Options, data: Data, device: torch.device, world: World) -> Network:
+def make_network(
+    options: Options, data: Data, device: torch.device, world: World, goes_on: bool = False
+) -> Network:
     """The network on the device, its weights drawn from the seed, the global one of PyTorch, or loaded.
+
+    A training that goes on has its own weights, and those that it began from may be gone.
 
     Raises
     ------
@@ -175,12 +185,13 @@ def make_network(options: Options, data: Data, device: torch.device, world: Worl
         raise TrainerError(f"layer-wise pre-training is for network '{Moussaka.kind}', not '{network.kind}'")
     if options.pretrain and options.weights:
         raise TrainerError("weights that are loaded are not pre-trained: give weights or pretrain, not both")
-    if options.weights:
+    if options.weights and not goes_on:
         load_into(network, weights_file(options.weights))
     if options.encoder_weights:
         if not isinstance(network, ResNetEncDec):
             raise TrainerError(f"encoder weights are for network '{ResNetEncDec.kind}', not '{network.kind}'")
-        network.load_encoder(Path(options.encoder_weights))
+        if not goes_on:
+            network.load_encoder(Path(options.encoder_weights))
     placed: Network = network.to(device, memory_format=torch.channels_last)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -287,41 +298,76 @@ def make_optimizer(options: Options, network: Network, device: torch.device) -> 
     }
     if device.type in ("cpu", "cuda"):
         arguments.setdefault("fused", True)  # one pass over the weights, not one for each operation
+    one = torch.nn.Parameter(torch.zeros(1, device=device))
+    one.grad = torch.zeros_like(one)
     try:
+        # some arguments are not looked at before the first step
+        kinds[options.optimizer]([one], lr=options.lr, **arguments).step()
         optimizer: torch.optim.Optimizer = kinds[options.optimizer](
             network.parameters(), lr=options.lr, **arguments
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         what = str(error).partition("__init__() ")[2] or str(error)
-        raise TrainerError(f"optimizer '{options.optimizer}': {what}") from None
+        what = " ".join(what.partition(" - got ")[0].split())  # what follows is PyTorch's inside
+        told = ", ".join(f"{name} {value!r}" for name, value in options.optimizer_args.items())
+        raise TrainerError(f"optimizer '{options.optimizer}': {what} ({told})") from None
     return optimizer
 
 
 # ---- what is kept ----
 
 
-def restored_state(folder: Path, data: Data, network: Network, optimizer: torch.optim.Optimizer) -> State:
+def restored_state(folder: Path, network: Network, optimizer: torch.optim.Optimizer, steps: int) -> State:
     """Where a run stopped; network and optimiser are set to it.
 
     Raises
     ------
     TrainerError
-        If it was begun with other pairs, or its state is damaged or of another network.
+        If its state is damaged or of another network, or it has done more than `steps`.
     """
-    _check_data(folder, data)
     saved = load_state(folder / STATE)
     try:
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
-        return State(**{field.name: saved[field.name] for field in fields(State)})
+        _check_shapes(optimizer)
+        state = _checked_state(saved)
     except (KeyError, RuntimeError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise TrainerError(f"'{folder / STATE}' is not of this run: {reason}") from None
+    if state.step > steps:
+        raise TrainerError(f"run '{folder}' has done {state.step:,} steps already, more than {steps:,}")
+    return state
 
 
-def _check_data(folder: Path, data: Data) -> None:
-    """See that a run goes on with the pairs that it began with, wherever they lie now."""
+def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """See that what is kept for each weight has its shape: fused steps take that for granted."""
+    for weight, kept in optimizer.state.items():
+        for name, value in kept.items():
+            wanted = torch.Size() if name == "step" else weight.shape
+            if isinstance(value, torch.Tensor) and value.shape != wanted:
+                raise ValueError(f"{name} of the optimizer is {tuple(value.shape)}, not {tuple(wanted)}")
+
+
+def _checked_state(saved: dict[str, Any]) -> State:
+    for name, usual in vars(State()).items():
+        value = saved[name]
+        if type(value) is not type(usual) or (type(value) is int and value < 0):
+            raise ValueError(f"{name} {value!r}")
+    return State(**{field.name: saved[field.name] for field in fields(State)})
+
+
+def check_data(folder: Path, data: Data) -> None:
+    """See that a run goes on with the pairs that it began with, wherever they lie now.
+
+    Raises
+    ------
+    TrainerError
+        If not.
+    """
     before = read_data(folder)
     for name in ("header_sha256", "dataset_sha256", "count", "recipe"):
         if before.get(name) != data.said.get(name):
             raise TrainerError(f"run '{folder}' was begun with other pairs: their {name} differs")
+    judged = [(said.get("val") or {}).get("header_sha256") for said in (before, data.said)]
+    if judged[0] != judged[1]:
+        raise TrainerError(f"run '{folder}' was begun with other pairs to judge by (--val)")

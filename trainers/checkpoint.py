@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trainers.errors import TrainerError
+from trainers.files import written
 from trainers.models import Network, build
 from trainers.options import Options
 
@@ -39,7 +40,7 @@ def save_weights(path: str | os.PathLike[str], network: Network, **metadata: str
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     said = {"kind": network.kind, "channels": str(network.channels), **metadata}
     data = save(weights, said)
-    _replaced(Path(path), lambda partial: partial.write_bytes(data))
+    written(Path(path), lambda partial: partial.write_bytes(data), synced=True)
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -94,6 +95,8 @@ def load_into(network: Network, path: str | os.PathLike[str]) -> None:
                 f"'{path}' does not fit this '{network.kind}': {name} is {_times(value)} in the file, "
                 f"{_times(own[name])} in the network"
             )
+        if value.is_floating_point() != own[name].is_floating_point():
+            raise TrainerError(f"'{path}' does not fit network '{network.kind}': {name} is {value.dtype}")
         if value.is_floating_point() and not value.isfinite().all():
             raise TrainerError(f"'{path}' is of no use: {name} holds values that are not finite")
     network.load_state_dict(weights)
@@ -133,8 +136,8 @@ def load_network(run: str | os.PathLike[str]) -> tuple[Network, Options]:
     try:
         arguments = json.loads(said["arguments"]) if "arguments" in said else options.model_args
         channels = int(said["channels"]) if "channels" in said else _channels(path.parent)
-        if not isinstance(arguments, dict):
-            raise TypeError(arguments)
+        if not isinstance(arguments, dict) or channels < 1:
+            raise TypeError(arguments, channels)
     except (ValueError, TypeError):
         raise TrainerError(f"'{path}': what it says of its network is damaged") from None
     network = build(kind, channels, **arguments)
@@ -163,7 +166,16 @@ def weights_file(run: str | os.PathLike[str]) -> Path:
 
 def save_state(path: str | os.PathLike[str], **state: Any) -> None:
     """Write what a training needs to go on: tensors, numbers, texts, and lists and mappings of them."""
-    _replaced(Path(path), lambda partial: torch.save(state, partial))
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            try:
+                torch.save(state, file)
+            except RuntimeError as error:
+                # what PyTorch says when it cannot write does not tell why
+                raise error.__context__ if isinstance(error.__context__, OSError) else error from None
+
+    written(Path(path), write, synced=True)
 
 
 def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -227,16 +239,3 @@ def _channels(run: Path) -> int:
 
 def _times(value: Tensor) -> str:
     return "×".join(map(str, value.shape)) or "one number"
-
-
-def _replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside the file, then put it in place: whoever reads finds the old or the new one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        write(partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -21,7 +21,7 @@ from blurgen.pairs import open_pairs
 from trainers.checkpoint import STATE, load_network
 from trainers.console import Imports, StopError, command, say
 from trainers.console import run as run_command
-from trainers.errors import TrainerError
+from trainers.errors import FailedTrainingError, TrainerError
 from trainers.files import write_text, written
 from trainers.fit import fit
 from trainers.grid import CHANGEABLE, Cell, Record, check_options, grid, parsed_model
@@ -145,7 +145,7 @@ def compare(
                 record.ended(cell.name, "")
             except StopError as error:
                 raise StopError(f"{error}; the same comparison goes on from there") from None
-            except TrainerError as error:
+            except FailedTrainingError as error:
                 if not (run / STATE).is_file():
                     raise  # it did not even begin
                 record.ended(cell.name, str(error))

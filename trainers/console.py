@@ -16,7 +16,7 @@ import yaml
 
 from blurgen.console import clock
 from blurgen.errors import BlurgenError
-from trainers.errors import TrainerError
+from trainers.errors import TrainerError, is_out_of_memory
 from trainers.imports import run_imports
 
 INTERRUPTED = 130
@@ -84,6 +84,11 @@ def run(app: typer.Typer, name: str, argv: list[str] | None = None) -> int:
         return INTERRUPTED
     except (BlurgenError, OSError) as error:
         say(f"{name}: {' '.join(str(error).split())}", sys.stderr)
+        return 1
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        say(f"{name}: out of memory: fewer or smaller images at once may help", sys.stderr)
         return 1
     return 0
 

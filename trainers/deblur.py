@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -125,7 +126,9 @@ def deblur(
 
 def _restore_files(jobs: Sequence[_Job], restore: Restorer, progress: Progress, quiet: bool) -> Deblurred:
     done = Deblurred()
-    with ThreadPoolExecutor(usable_cpus() + 1) as pool:
+    # what Pillow finds odd about a file, such as its size, is no news to who named it
+    with warnings.catch_warnings(), ThreadPoolExecutor(usable_cpus() + 1) as pool:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         progress.begin("deblurring", len(jobs))
         writing: deque[tuple[_Job, Future[Path]]] = deque()
         for number, (job, picture) in enumerate(_read_ahead(jobs, pool, done), 1):
@@ -206,6 +209,12 @@ def _jobs(source: Path, target: Path, overwrite: bool) -> list[_Job]:
     for job in jobs:
         if job.target.exists() and job.target.samefile(job.source):
             raise TrainerError(f"'{job.source}' would be replaced by its result: name another place")
+    sources = {job.target: job.source for job in jobs}
+    for job in jobs:
+        if sources[job.target] != job.source:
+            raise TrainerError(
+                f"'{job.source}' and '{sources[job.target]}' would both become '{job.target}': rename one"
+            )
     taken = [job.target for job in jobs if job.target.exists()]
     if taken and not overwrite:
         more = f" and {len(taken) - 1} more exist" if len(taken) > 1 else " exists"

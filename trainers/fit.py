@@ -16,6 +16,7 @@ from torch import Tensor
 from trainers.assembly import (
     EPOCHS,
     Feeders,
+    check_data,
     chosen_device,
     completed,
     make_feeders,
@@ -28,7 +29,7 @@ from trainers.assembly import (
 from trainers.console import Imports, Progress, StopError, command, key_values, stop_request
 from trainers.console import run as run_command
 from trainers.distributed import World, asked_world, joined
-from trainers.errors import TrainerError
+from trainers.errors import FailedTrainingError, is_out_of_memory
 from trainers.loop import Epoch, Scores, State, autocast, judge, schedule, train
 from trainers.losses import loss_named
 from trainers.models import MODELS, Network, count_parameters
@@ -177,6 +178,8 @@ def fit(
         torch.random.fork_rng([place] if place.type == "cuda" else []),
     ):
         data = open_data(options)
+        if resume and folder is not None:
+            check_data(folder, data)
         for note in data.notes:
             progress.say(note)
         options = completed(options, data, progress.say)
@@ -194,7 +197,7 @@ def _fit(
     world: World,
     progress: Progress,
 ) -> Path:
-    network = make_network(options, data, device, world)
+    network = make_network(options, data, device, world, goes_on=resume)
     loss = loss_named(options.loss)
     feeders = make_feeders(options, data, device, world, progress.say)
     epoch_steps = options.epoch_steps or feeders.train.per_pass
@@ -216,17 +219,18 @@ def _fit(
 
     nothing = score(lambda images: images)
     progress.say(f"doing nothing: PSNR {nothing.psnr:.2f} dB, SSIM {nothing.ssim:.4f}")
-    state = restored_state(folder, data, network, optimizer) if resume else State()
+    state = restored_state(folder, network, optimizer, steps) if resume else State()
     if resume:
         progress.say(f"going on after step {state.step:,} of {steps:,}")
     run = None
-    if world.leads:
-        run = Run.begin(folder, options, data.said, nothing, state.epoch if resume else None)
-        run.save(network, optimizer, state)
-    reports = _Reports(
-        options, network, optimizer, feeders, nothing, run, progress, steps, epoch_steps, device
-    )
+    # from the first file on: a folder that was begun holds a state to go on from
     with stop_request(progress.say) as request:
+        if world.leads:
+            run = Run.begin(folder, options, data.said, nothing, state.epoch if resume else None)
+            run.save(network, optimizer, state)
+        reports = _Reports(
+            options, network, optimizer, feeders, nothing, run, progress, steps, epoch_steps, device
+        )
         pretrained = not options.pretrain or state.step > 0
         if not pretrained:
             pretrained = _pretrain(reports, state, world, lambda: request.asked)
@@ -410,11 +414,10 @@ def _line(epoch: Epoch, epochs: int, nothing: Scores) -> str:
 def _out_of_memory_said(options: Options) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        text = str(error)
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in text:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
             raise
-        raise TrainerError(
+        raise FailedTrainingError(
             f"out of memory with batch size {options.batch_size}: try a smaller one (--batch-size), "
             "smaller crops (--crop), or --precision bf16"
         ) from None

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from blurgen.pairs import PairFile, open_pairs
+from trainers.checkpoint import STATE
 from trainers.console import key_values
 from trainers.errors import TrainerError
 from trainers.files import write_text
@@ -52,12 +53,17 @@ class Cell:
     def name(self) -> str:
         """Of the run's folder."""
         rate = "" if self.lr is None else f"-{self.lr:g}"
-        return re.sub(r"[^\w.+=-]+", "-", f"{self.file}-{self.model}{rate}")
+        return _plain(f"{self.file}-{self.model}{rate}")
 
     @property
     def label(self) -> str:
         """In the figure and on the sheet."""
         return self.model if self.lr is None else f"{self.model}, {self.lr:g}"
+
+
+def _plain(text: str) -> str:
+    """A text as the name of a folder."""
+    return re.sub(r"[^\w.+=-]+", "-", text)
 
 
 class Record:
@@ -96,10 +102,12 @@ class Record:
             return record
         try:
             said = json.loads(record._path.read_text(encoding="utf-8"))
-            before = dict(said["options"])
-            record.files, record.done = dict(said["files"]), dict(said["done"])
+            before, files, done = dict(said["options"]), dict(said["files"]), dict(said["done"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainerError(f"'{record._path}' cannot be read: {error}") from None
+        if not any((folder / "runs").glob(f"*/{STATE}")):
+            return record  # nothing was begun with these options
+        record.files, record.done = files, done
         differ = [
             name
             for name in sorted(before.keys() | record.options.keys())
@@ -124,7 +132,8 @@ class Record:
                     )
                 return known
         name, number = pairs.path.stem, 1
-        while name in self.files:
+        taken = {_plain(known) for known in self.files}  # runs are told apart by it
+        while _plain(name) in taken:
             number += 1
             name = f"{pairs.path.stem}-{number}"
         self.files[name] = [str(pairs.path), sha256]

@@ -17,7 +17,7 @@ from torch.nn.utils import clip_grad_norm_
 from trainers.cuts import derived_seed
 from trainers.data import Feeder
 from trainers.distributed import World
-from trainers.errors import TrainerError
+from trainers.errors import FailedTrainingError, TrainerError
 from trainers.losses import Loss
 from trainers.metrics import psnr, ssim
 from trainers.models import Network
@@ -139,7 +139,7 @@ def train(
 
     Raises
     ------
-    TrainerError
+    FailedTrainingError
         If the loss becomes infinite or NaN.
     """
     world = world or World()
@@ -172,7 +172,7 @@ def train(
                 seen = world.sum(torch.stack([losses, losses.new_tensor(float(should_stop()))]))
                 state.loss_sum = seen[0].item() / world.size
                 if not math.isfinite(seen[0].item()):
-                    raise TrainerError(_diverged(state.step, learning_rate(state.step - 1)))
+                    raise FailedTrainingError(_diverged(state.step, learning_rate(state.step - 1)))
                 state.seconds, state.waited = time.perf_counter() - begun, feeder.waited - waited
                 each_step(state)
                 if seen[1].item() and state.step < last:
@@ -181,7 +181,7 @@ def train(
         mean = world.sum(losses.clone()).item() / world.size / taken
         scores = validate()
         if not math.isfinite(scores.loss) or not math.isfinite(scores.psnr):
-            raise TrainerError(_diverged(state.step, learning_rate(state.step - 1)))
+            raise FailedTrainingError(_diverged(state.step, learning_rate(state.step - 1)))
         state.epoch += 1
         is_best = scores.psnr > state.best_psnr
         if is_best:
@@ -274,7 +274,8 @@ def schedule(kind: str, lr: float, steps: int, arguments: dict[str, Any]) -> Cal
         if name not in known:
             taken = ", ".join(known) or "none"
             raise TrainerError(f"schedule '{kind}' has no argument '{name}'; it takes {taken}")
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < (name == "every"):
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < (name == "every"):
             least = "1 or more" if name == "every" else "0 or more"
             raise TrainerError(f"schedule '{kind}': {name} {value!r}: a number, {least}, is needed")
     chosen = {**known, **arguments}

@@ -131,6 +131,15 @@ class Options(BaseModel):
             raise TrainerError(_one_sentence(error, where)) from None
         if options.epochs and options.steps:
             raise TrainerError("give epochs or steps, not both")
+        for name, value in options:
+            if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise TrainerError(f"option {name} {value!r}: a name in UTF-8 is needed")
+        for name in ("count", "online_on"):
+            value = getattr(options, name)
+            if value not in (None, "auto") and not options.online:
+                raise TrainerError(
+                    f"{name} {value!r} is for blur that is drawn anew: name its recipe (--online)"
+                )
         return options
 
     def to_yaml(self) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from trainers.files import written
+
 _PAGE, _INK = (233, 234, 236), (32, 34, 38)
 _MARGIN, _GAP, _TEXT = 16, 4, 13
 _SMALL_SIDE, _LARGEST_SIDE = 84, 320
@@ -62,7 +64,7 @@ def curves(
     axes.grid(alpha=0.3)
     if len(lines) > 1 or level is not None:
         axes.legend()
-    figure.savefig(path, dpi=120)
+    written(path, lambda partial: figure.savefig(partial, dpi=120))
 
 
 def sheet(rows: Mapping[str, NDArray[np.floating[Any]]], columns: int = _MOST_COLUMNS) -> Image.Image:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainers.cuts import derived_seed
 from trainers.data import Feeder
-from trainers.errors import TrainerError
+from trainers.errors import FailedTrainingError
 from trainers.loop import autocast
 from trainers.models.moussaka import Moussaka
 
@@ -63,7 +63,7 @@ def layerwise(
 
     Raises
     ------
-    TrainerError
+    FailedTrainingError
         If the error becomes infinite or NaN.
     """
     layers: list[nn.Conv2d | nn.ConvTranspose2d] = [*network.encoder, *network.decoder]
@@ -93,7 +93,9 @@ def layerwise(
                 layer.load_state_dict(as_it_was)
                 return
         if not error.isfinite():
-            raise TrainerError(f"the pre-training of layer {number + 1} diverged: its error is no number")
+            raise FailedTrainingError(
+                f"the pre-training of layer {number + 1} diverged: its error is no number"
+            )
         each_layer(number, errors[0].item(), error.item())
         if should_stop():
             return

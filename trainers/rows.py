@@ -188,6 +188,10 @@ def open_data(options: Options) -> Data:
             "count": len(source_index),
         }
     else:
+        if options.count:
+            raise TrainerError(
+                f"count {options.count} is for sources: pair file '{options.pairs}' is taken whole"
+            )
         pairs = _opened(options.pairs)
         rows, source_index = FileRows(pairs, sharp_only=recipe is not None), np.asarray(pairs.source_index)
         has_blurred = recipe is None

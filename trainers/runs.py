@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -15,7 +16,8 @@ import torch
 from torch import Tensor
 
 from trainers.checkpoint import STATE, arguments_json, save_state, save_weights
-from trainers.errors import TrainerError
+from trainers.errors import FailedTrainingError, TrainerError
+from trainers.files import write_text, written
 from trainers.loop import Epoch, Scores, State
 from trainers.models import Network
 from trainers.options import Options
@@ -77,13 +79,13 @@ class Run:
             run._rows = [row for row in read_metrics(path) if row["epoch"] <= epochs]
         run.write_options()
         said = {**data, "nothing": {"psnr": nothing.psnr, "ssim": nothing.ssim}}
-        (path / "data.json").write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        write_text(path / "data.json", json.dumps(said, indent=2, ensure_ascii=False) + "\n")
         run._write_metrics()
         return run
 
     def write_options(self) -> None:
         """Write ``options.yaml``."""
-        (self.path / "options.yaml").write_text(self._options.to_yaml(), "utf-8")
+        write_text(self.path / "options.yaml", self._options.to_yaml())
 
     def record(self, epoch: Epoch) -> None:
         """Add an epoch to metrics, events and curves."""
@@ -126,9 +128,8 @@ class Run:
         """Write a sheet of samples: input, prediction, target, error."""
         given, made, wanted = (images.detach().float().cpu().numpy() for images in (blurred, restored, sharp))
         rows = {"input": given, "prediction": made, "target": wanted, "error": np.abs(made - wanted)}
-        folder = self.path / "samples"
-        folder.mkdir(exist_ok=True)
-        sheet(rows).save(folder / f"epoch-{epoch:03}.png")
+        page = sheet(rows)
+        written(self.path / "samples" / f"epoch-{epoch:03}.png", lambda partial: page.save(partial, "PNG"))
 
     def save(
         self, network: Network, optimizer: torch.optim.Optimizer, state: State, best: bool = False
@@ -137,12 +138,14 @@ class Run:
 
         Raises
         ------
-        TrainerError
+        FailedTrainingError
             If a weight is infinite or NaN; what was saved before stays.
+        TrainerError
+            If it cannot be written.
         """
         for name, value in network.state_dict().items():
             if value.is_floating_point() and not value.isfinite().all():
-                raise TrainerError(f"{name} became infinite or NaN; the last good checkpoint is kept")
+                raise FailedTrainingError(f"{name} became infinite or NaN; the last good checkpoint is kept")
         said = {
             "arguments": arguments_json(self._options.model_args),
             "options": self._options.to_yaml(),
@@ -172,12 +175,11 @@ class Run:
         return self._events
 
     def _write_metrics(self) -> None:
-        partial = self.path / ".metrics.csv.partial"
-        with partial.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
-            writer.writerows([_number(row[name]) for name in COLUMNS] for row in self._rows)
-        partial.replace(self.path / "metrics.csv")
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows([_number(row[name]) for name in COLUMNS] for row in self._rows)
+        write_text(self.path / "metrics.csv", text.getvalue())
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
@@ -233,8 +235,10 @@ def check_free(path: Path) -> None:
     TrainerError
         If something is there.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if (path / STATE).is_file():
         raise TrainerError(f"run '{path}' exists: go on with it (--resume), or name another (--run)")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise TrainerError(f"'{path}' exists, and holds no run to go on with: name another folder (--run)")
 
 
 def free_name(name: str) -> Path:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from blurgen.errors import BlurgenError
 from blurgen.pairs import PairFile, open_pairs
+from trainers.errors import TrainerError
 from trainers.options import Options
 from trainers.rows import split
 from trainers.runs import read_data
@@ -35,6 +36,11 @@ def unseen_rows(run: str | os.PathLike[str], options: Options, pairs: PairFile) 
     tuple
         Rising rows, and a sentence about them, empty where there is nothing to say. All rows, where it is not
         known which were trained with, or where all were.
+
+    Raises
+    ------
+    TrainerError
+        If the run's ``data.json`` is damaged.
     """
     every = np.arange(len(pairs), dtype=np.int64)
     folder = Path(run) if Path(run).is_dir() else Path(run).parent
@@ -43,7 +49,10 @@ def unseen_rows(run: str | os.PathLike[str], options: Options, pairs: PairFile) 
     said = read_data(folder)
     if said.get("dataset_sha256") != pairs.header.dataset_sha256:
         return every, ""
-    trained = None if options.val else _trained_with(said, options, pairs)
+    try:
+        trained = None if options.val else _trained_with(said, options, pairs)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise TrainerError(f"'{folder / 'data.json'}' is damaged: {error}") from None
     if trained is None:
         return every, f"'{pairs.path}' holds images that were trained with, too: the scores may flatter"
     first = trained[split(trained, options.val_fraction)[1][0]]

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import resource
 
 import pytest
 import torch
@@ -107,6 +108,13 @@ def test_other_names_are_named(tmp_path):
         load_into(small(), tmp_path / "w.pt")
 
 
+def test_whole_numbers_are_no_weights(tmp_path):
+    weights = {name: value.to(torch.int32) for name, value in small().state_dict().items()}
+    torch.save(weights, tmp_path / "w.pt")
+    with pytest.raises(TrainerError, match=r"does not fit network 'cnn-7-5-3': .* is torch\.int32"):
+        load_into(small(), tmp_path / "w.pt")
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_no_numbers(tmp_path, value):
     network = small()
@@ -144,6 +152,9 @@ def test_truncated_files(tmp_path, cut):
 
 def test_damaged_metadata(tmp_path):
     path = saved(tmp_path, arguments="[")
+    with pytest.raises(TrainerError, match="what it says of its network is damaged"):
+        load_network(path)
+    path = saved(tmp_path, channels="-1")
     with pytest.raises(TrainerError, match="what it says of its network is damaged"):
         load_network(path)
 
@@ -185,6 +196,21 @@ def test_state_comes_back(tmp_path):
     assert torch.equal(
         other.state_dict()["state"][0]["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"]
     )
+
+
+@pytest.mark.parametrize("writes", [save_state, lambda path, **_: saved(path.parent, small(32), path.name)])
+def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path, writes):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # what a full disk does, by another number
+    try:
+        with pytest.raises(TrainerError, match=r"file' cannot be written: File too large"):
+            writes(path, step=1, network={"a": torch.zeros(10_000)}, optimizer={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

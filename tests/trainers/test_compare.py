@@ -157,6 +157,36 @@ def test_files_networks_and_rates_may_be_added(files, tmp_path):
     assert more[0].metrics == first[0].metrics
 
 
+def test_options_that_were_refused_are_not_held_against_the_folder(files, tmp_path):
+    asked = {"models": ["cnn-7-5-3:width=4"], "out": tmp_path / "o", **SHORT}
+    with pytest.raises(TrainerError, match="option batch_size 0"):
+        compare(files[1:], **{**asked, "batch_size": 0})
+    (result,) = compare(files[1:], **asked)
+    assert len(result.metrics) == 2
+
+
+def test_a_full_disk_is_no_result(files, tmp_path, monkeypatch):
+    """What a training cannot help ends the comparison, which goes on from there."""
+    asked = {"models": ["cnn-7-5-3:width=4"], "out": tmp_path / "o", **SHORT}
+
+    def full(*_: object) -> None:
+        raise TrainerError("'samples' cannot be written: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trainers.runs.Run.show", full)
+        with pytest.raises(TrainerError, match="No space left"):
+            compare(files[1:], **asked)
+    (result,) = compare(files[1:], **asked)
+    assert (result.note, len(result.metrics)) == ("", 2)
+
+
+def test_files_whose_runs_would_have_one_name_are_told_apart(files, tmp_path):
+    one = blurgen.make("digits", tmp_path / "a b.h5", "fashion-gaussian", count=20)
+    other = blurgen.make("digits", tmp_path / "a-b.h5", "fashion-gaussian", count=30)
+    results = compare([one, other], models=["cnn-7-5-3:width=4"], out=tmp_path / "o", **SHORT)
+    assert [result.cell.path for result in results] == [str(one), str(other)]
+
+
 def test_files_of_one_name_are_told_apart(files, tmp_path):
     (tmp_path / "other").mkdir()
     again = blurgen.make("digits", tmp_path / "other" / "gauss.h5", "fashion-gaussian", count=30)

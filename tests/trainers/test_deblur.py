@@ -1,6 +1,7 @@
 """Deblurring files: tiles, formats, what else stands in a file, folders, and messages."""
 
 import struct
+import warnings
 
 import h5py
 import numpy as np
@@ -559,6 +560,35 @@ def test_the_command_writes_the_image(tmp_path, run, capsys):
     assert "1 of 1 images restored" in capsys.readouterr().out
     assert main([str(run), str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--overwrite", "-q"]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_files_that_would_become_the_same_are_told(tmp_path, inverse, monkeypatch):
+    monkeypatch.delitem(Image.SAVE, "BMP")
+    for name in ("a.bmp", "a.bmp.png"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"")
+    with pytest.raises(TrainerError, match=r"in/a\.bmp' and '.*in/a\.bmp\.png' would both become"):
+        deblur("run", tmp_path / "in", tmp_path / "out")
+
+
+def test_what_pillow_warns_of_is_not_said(tmp_path, inverse, monkeypatch, capsys, recwarn):
+    Image.fromarray(colours(30, 30)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        deblur("run", tmp_path / "large.png", tmp_path / "out.png")
+    assert not recwarn
+    assert (tmp_path / "out.png").is_file()
+
+
+def test_too_little_memory_is_one_sentence(tmp_path, inverse, monkeypatch, capsys):
+    def restore(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    Image.fromarray(colours(4, 4)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Inverse, "forward", restore)
+    assert main(["run", str(tmp_path / "a.png"), str(tmp_path / "b.png")]) == 1
+    assert capsys.readouterr().err == "deblur: out of memory: fewer or smaller images at once may help\n"
 
 
 def test_32_bits_are_refused(tmp_path):

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from PIL import Image
 
 import blurgen
 from trainers import fit as module
+from trainers import runs
 from trainers.assembly import chosen_device, completed, resolved
 from trainers.checkpoint import load_network, load_state, read_weights, save_weights
 from trainers.console import StopError, key_values
@@ -328,6 +330,31 @@ def test_resumed_is_as_if_not_stopped(digits, tmp_path, monkeypatch, asked, at, 
         ]
 
 
+@pytest.mark.parametrize("name", ["read_metrics", "write_text", "save_weights", "save_state"])
+def test_stopped_while_the_folder_is_begun(run, digits, tmp_path, monkeypatch, name):
+    """Ctrl-C before, between and in the first files: what is there can be gone on with."""
+    real, begun = getattr(runs, name), []
+
+    def interrupted(*given, **options):
+        if not begun:
+            begun.append(True)
+            signal.raise_signal(signal.SIGINT)
+        return real(*given, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, name, interrupted)
+        if name == "read_metrics":  # of a run that goes on
+            trained(digits, tmp_path / "run", epochs=1)
+            with pytest.raises(StopError, match="stopped after step"):
+                fit(run=tmp_path / "run", resume=True, epochs=3, quiet=True)
+        else:
+            with pytest.raises(StopError, match="stopped after step 1 of"):
+                trained(digits, tmp_path / "run", epochs=3)
+    fit(run=tmp_path / "run", resume=True, quiet=True)
+    if name != "read_metrics":  # the schedule is that of another length
+        assert same(weights(tmp_path / "run"), weights(run))
+
+
 def test_stopped_and_resumed_as_commands(digits, tmp_path):
     """With real processes, and a real Ctrl-C."""
     arguments = ["--model-args", "width=8", "--batch-size", "8", "--device", "cpu", "--threads", "1"]
@@ -375,6 +402,64 @@ def test_going_on_for_longer(run, digits, tmp_path):
     assert Options.read(path / "options.yaml").epochs == 4
 
 
+def test_the_same_command_goes_on(digits, tmp_path):
+    """Arguments that are added to those of a preset are the same ones when they are given again."""
+    options = {"preset": "nafnet", "model_args": {"width": 4, "encoder": [1, 1, 1, 1]}, "optimizer_args": {}}
+    options |= {"optimizer_args": {"eps": 1e-7}, "batch_size": 8, "crop": 16, "device": "cpu", "quiet": True}
+    run = fit(digits, run=tmp_path / "run", steps=1, **options)
+    fit(digits, run=run, steps=2, resume=True, **options)
+    assert load_state(run / "state.pt")["step"] == 2
+    with pytest.raises(TrainerError, match=r"was begun with model_args .*'width': 4.*, not .*'width': 8"):
+        fit(run=run, resume=True, model_args={"width": 8}, quiet=True)
+
+
+def test_going_on_without_the_weights_it_began_from(run, digits, tmp_path):
+    shutil.copy(run / "last.safetensors", tmp_path / "w.safetensors")
+    begun = trained(digits, tmp_path / "run", weights=tmp_path / "w.safetensors", steps=2)
+    (tmp_path / "w.safetensors").unlink()
+    fit(run=begun, resume=True, steps=3, quiet=True)
+    assert load_state(begun / "state.pt")["step"] == 3
+
+
+def test_going_on_with_other_pairs_to_judge_by(digits, folder, tmp_path):
+    one, other = (
+        blurgen.make("digits", folder / f"judge-{seed}.h5", "mnist-motion", count=6, seed=seed, threads=1)
+        for seed in (11, 12)
+    )
+    begun = trained(digits, tmp_path / "run", val=one, steps=2)
+    moved = shutil.copy(one, tmp_path / "moved.h5")
+    fit(run=begun, resume=True, val=moved, steps=3, quiet=True)
+    with pytest.raises(TrainerError, match=r"was begun with other pairs to judge by"):
+        fit(run=begun, resume=True, val=other, steps=4, quiet=True)
+    assert load_state(begun / "state.pt")["step"] == 3
+
+
+def test_going_on_for_less_than_was_done(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    with pytest.raises(TrainerError, match=r"has done \d+ steps already, more than 1$"):
+        fit(run=copy, resume=True, steps=1, quiet=True)
+    assert (copy / "options.yaml").read_bytes() == (run / "options.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(3,), ()])
+def test_a_strangers_state_of_other_shapes(run, tmp_path, shape):
+    """A fused step would read and write beside it."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    state = load_state(copy / "state.pt")
+    state["optimizer"]["state"][0]["exp_avg"] = torch.zeros(shape)
+    torch.save(state, copy / "state.pt")
+    with pytest.raises(TrainerError, match=r"is not of this run: exp_avg of the optimizer is \("):
+        fit(run=copy, resume=True, epochs=4, quiet=True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("step", "many"), ("epoch", -1), ("images", 1.5)])
+def test_a_strangers_state_of_other_types(run, tmp_path, name, value):
+    copy = shutil.copytree(run, tmp_path / "run")
+    torch.save({**load_state(copy / "state.pt"), name: value}, copy / "state.pt")
+    with pytest.raises(TrainerError, match=f"is not of this run: {name} "):
+        fit(run=copy, resume=True, epochs=4, quiet=True)
+
+
 def test_going_on_where_nothing_is_left(run):
     before = weights(run)
     fit(run=run, resume=True, quiet=True)
@@ -417,6 +502,20 @@ def said(capsys, *arguments):
         (["--loss", "l2"], r"there is no loss 'l2'; there are mse"),
         (["--optimizer", "lion"], r"option optimizer 'lion': 'adam', 'adamw' or 'sgd' is needed"),
         (["--optimizer-args", "momentum=1"], r"optimizer 'adamw': .*'momentum'"),
+        (["--optimizer-args", "foreach=true"], r"optimizer 'adamw': .*`foreach`"),
+        (["--optimizer-args", "betas=0.9,0.9,0.9"], r"optimizer 'adamw': too many values to unpack"),
+        (
+            ["--optimizer", "sgd", "--optimizer-args", "dampening=much"],
+            r"optimizer 'sgd': .*dampening 'much'",
+        ),
+        (["--schedule-args", "floor=nan"], r"schedule 'cosine': floor nan: a number, 0 or more, is needed"),
+        (["--count", "5"], r"count 5 is for blur that is drawn anew: name its recipe"),
+        (
+            ["--count", "5", "--online", "mnist-motion"],
+            r"count 5 is for sources: pair file .* is taken whole",
+        ),
+        (["--online-on", "gpu"], r"online_on 'gpu' is for blur that is drawn anew"),
+        (["--weights", "na\udcffme"], r"option weights 'na\\udcffme': a name in UTF-8 is needed"),
         (["--lr", "0"], r"option lr 0\.0: greater than 0 is needed"),
         (
             ["--schedule-args", "every=3"],
@@ -465,6 +564,15 @@ def test_a_run_that_exists(run, digits, capsys):
     assert (code, error) == (
         1,
         f"run '{run}' exists: go on with it (--resume), or name another (--run)",
+    )
+
+
+def test_a_folder_that_holds_no_run(digits, tmp_path, capsys):
+    (tmp_path / "options.yaml").write_text("", encoding="utf-8")  # as a stop at the very start leaves it
+    code, error = said(capsys, digits, "--run", tmp_path)
+    assert (code, error) == (
+        1,
+        f"'{tmp_path}' exists, and holds no run to go on with: name another folder (--run)",
     )
 
 

@@ -1,5 +1,6 @@
 """Networks: sizes by hand, names that others rely on, images of any size, and that each can learn."""
 
+import math
 import warnings
 
 import pytest
@@ -413,6 +414,12 @@ def test_every_published_network_is_there():
         ),
         ("nafnet", 1, {"width": 0}, r"network 'nafnet': width 0: a whole number, 1 or more, is needed"),
         ("moussaka", 1, {"width": 3}, r"network 'moussaka': width 3: a whole number, 4 or more, is needed"),
+        ("cnn-7-5-3", 1, {"channels": 3}, r"network 'cnn-7-5-3' has no argument 'channels'"),
+        ("cnn-7-5-3", 1, {"dropout": math.nan}, r"dropout nan: a number from 0 to 1 is needed"),
+        ("moussaka", 1, {"dropout": "much"}, r"dropout 'much': a number from 0 to 1 is needed"),
+        ("nafnet", 1, {"encoder": 3}, r"encoder 3: a list of whole numbers, such as \[1,1,1\], is needed"),
+        ("nafnet", 1, {"decoder": [1, -1, 1]}, r"decoder \[1, -1, 1\]: a list of whole numbers"),
+        ("nafnet", 1, {"middle": -1}, r"middle -1: a whole number is needed"),
     ],
 )
 def test_wrong_names_channels_and_arguments_are_said(name, channels, arguments, message):

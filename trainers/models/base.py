@@ -88,7 +88,7 @@ def register(name: str) -> Callable[[N], N]:
     ...
     ...     def forward(self, images: Tensor) -> Tensor:
     ...         return self.body(images)
-    >>> build("mine", channels=3)(torch.zeros(1, 3, 8, 8)).shape
+    >>> build("mine", 3)(torch.zeros(1, 3, 8, 8)).shape
     torch.Size([1, 3, 8, 8])
     >>> _ = MODELS.pop("mine")  # an example only
     """
@@ -104,7 +104,7 @@ def register(name: str) -> Callable[[N], N]:
     return known
 
 
-def build(name: str, channels: int, **arguments: Any) -> Network:
+def build(name: str, channels: int, /, **arguments: Any) -> Network:
     """The network of that name for images of so many channels.
 
     Raises
@@ -144,6 +144,18 @@ def check_width(width: int, least: int = 1) -> None:
     """
     if isinstance(width, bool) or not isinstance(width, int) or width < least:
         raise ValueError(f"width {width!r}: a whole number, {least} or more, is needed")
+
+
+def check_share(name: str, share: float) -> None:
+    """See that an argument is a number between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If it is not; `build` tells of which network.
+    """
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ValueError(f"{name} {share!r}: a number from 0 to 1 is needed")
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from trainers.models.base import Network, check_width, register
+from trainers.models.base import Network, check_share, check_width, register
 
 
 @register("cnn-7-5-3")
@@ -26,6 +26,7 @@ class Cnn753(Network):
 
     def __init__(self, channels: int = 1, width: int = 64, dropout: float = 0.1) -> None:
         check_width(width)
+        check_share("dropout", dropout)
         super().__init__()
         self.channels = channels
         self.body = nn.Sequential(

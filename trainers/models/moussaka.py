@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainers.models.base import Network, check_width, register
+from trainers.models.base import Network, check_share, check_width, register
 
 
 @register("moussaka")
@@ -36,6 +36,7 @@ class Moussaka(Network):
 
     def __init__(self, channels: int = 1, dropout: float = 0.5, width: int = 512) -> None:
         check_width(width, least=4)
+        check_share("dropout", dropout)
         super().__init__()
         self.channels = channels
         self.dropout = nn.Dropout(dropout)
