@@ -244,7 +244,7 @@ DAMAGE = {
     "labels": (lambda raw: bytes([0, 0, 8, 1]) + raw[4:], "magic number 0x00000801, expected 0x00000803"),
     "floats": (lambda raw: bytes([0, 0, 13, 3]) + raw[4:], "magic number 0x00000d03"),
     "short": (lambda raw: raw[:-1], r"holds 139 bytes of data, its header says 7×5×4 = 140"),
-    "long": (lambda raw: raw + b"x", r"holds 141 bytes of data"),
+    "long": (lambda raw: raw + b"x", "holds more than 140 bytes of data, its header says 7×5×4"),
     "a stump": (lambda raw: raw[:9], "is truncated: 9 bytes"),
     "nothing": (lambda raw: b"", "is truncated: 0 bytes"),
     "no images": (lambda raw: idx_bytes(np.zeros((0, 28, 28), np.uint8)), "holds no images: .* 0×28×28"),

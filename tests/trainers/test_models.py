@@ -409,10 +409,10 @@ def test_every_published_network_is_there():
             "cnn-7-5-3",
             1,
             {"width": "wide"},
-            r"network 'cnn-7-5-3': width 'wide': a whole number, 1 or more, is",
+            r"network 'cnn-7-5-3': width 'wide': a whole number, 1 … 4096, is",
         ),
-        ("nafnet", 1, {"width": 0}, r"network 'nafnet': width 0: a whole number, 1 or more, is needed"),
-        ("moussaka", 1, {"width": 3}, r"network 'moussaka': width 3: a whole number, 4 or more, is needed"),
+        ("nafnet", 1, {"width": 0}, r"network 'nafnet': width 0: a whole number, 1 … 4096, is needed"),
+        ("moussaka", 1, {"width": 3}, r"network 'moussaka': width 3: a whole number, 4 … 4096, is needed"),
     ],
 )
 def test_wrong_names_channels_and_arguments_are_said(name, channels, arguments, message):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainers.models.base import Network, check_width, register
+from trainers.models.base import Network, check_blocks, check_width, register
+
+_MOST_LEVELS = 8
 
 
 class _LayerNorm(nn.Module):
@@ -84,6 +86,9 @@ class NafNet(Network):
     ) -> None:
         super().__init__()
         check_width(width)
+        check_blocks(*encoder, middle, *decoder)
+        if len(encoder) > _MOST_LEVELS:
+            raise ValueError(f"encoder has {len(encoder)} levels; {_MOST_LEVELS} are the most")
         if len(encoder) != len(decoder):
             raise ValueError(f"encoder has {len(encoder)} levels, decoder {len(decoder)}")
         self.channels = channels
