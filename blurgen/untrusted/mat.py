@@ -1,13 +1,12 @@
 """MATLAB's ``.mat`` files of version 4 to 7: what they hold, and one array of numbers at a time.
 
-SciPy decodes the arrays, but would decompress whatever it is given and follow any length. So the elements of
-a file are walked here, a compressed one is unpacked to the length that it says of itself and no further, and
-SciPy gets a file of that one element.
+SciPy reads them, too, but decompresses whatever it is given, and a file can be written that ends its process.
+Here, a compressed element is unpacked to the length that it says of itself and no further, and nothing but
+arrays of real numbers is decoded.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 import zlib
@@ -24,18 +23,13 @@ from blurgen.untrusted.bounds import RefusedError, check_growth
 _HEADER5 = 128
 _MATRIX, _COMPRESSED = 14, 15
 _INT8, _INT32, _UINT32, _UTF8 = 1, 5, 6, 16  # some programs write the unsigned ones where MATLAB does not
-_NUMERIC = {6: 8, 7: 4, 8: 1, 9: 1, 10: 2, 11: 2, 12: 4, 13: 4, 14: 8, 15: 8}  # class: bytes of a number
-_OTHERS = {
-    1: "a cell array",
-    2: "a struct",
-    3: "an object",
-    4: "text",
-    5: "sparse",
-    16: "a function",
-    17: "opaque",
-}
-_TYPES4 = {0: 8, 1: 4, 2: 4, 3: 2, 4: 2, 5: 1}
-_KINDS4 = {1: "text", 2: "sparse"}
+_STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+_ODD = {1: "a cell array", 2: "a struct", 3: "an object", 4: "text", 5: "sparse", 16: "a function"}
+_OPAQUE = 17
+_COMPLEX, _LOGICAL = 0x800, 0x200
+_TYPES4 = {0: "f8", 1: "f4", 2: "i4", 3: "i2", 4: "u2", 5: "u1"}
+_ODD4 = {1: "text", 2: "sparse"}
 _PEEK = 4096  # unpacked bytes in which an element has said its class, dimensions and name
 
 
@@ -50,9 +44,9 @@ class Variable:
     shape : tuple of int
         As MATLAB's ``size`` says it.
     odd : str
-        What it is that is no array of numbers; empty for those.
-    wanted : int
-        Bytes that its numbers take.
+        What it is that is no array of real numbers; empty for those.
+    dtype : dtype
+        What its numbers are once read, however they are stored.
     start, stop : int
         Where its element lies in the file, without the tag in front.
     packed : bool
@@ -62,7 +56,7 @@ class Variable:
     name: str
     shape: tuple[int, ...]
     odd: str
-    wanted: int
+    dtype: np.dtype[Any]
     start: int
     stop: int
     packed: bool = False
@@ -108,37 +102,29 @@ class MatFile:
         OSError
             If the file cannot be read.
         ValueError
-            If the array is damaged, larger than the file may fill, or no array of numbers.
+            If the array is damaged, larger than the file may fill, or no array of real numbers.
         """
         variable = self.variables[name]
         if variable.odd:
-            raise ValueError(f"{name} is {variable.odd}, no array of numbers")
-        check_growth(f"array '{name}'", variable.wanted, variable.stop - variable.start)
+            raise ValueError(f"{name} is {variable.odd}, no array of real numbers")
+        count = math.prod(variable.shape)
+        held = variable.stop - variable.start
+        check_growth(f"array '{name}'", count * variable.dtype.itemsize, held)
         with self._path.open("rb") as file:
-            lead = b"" if self._is_old else file.read(_HEADER5)
             file.seek(variable.start)
-            element = file.read(variable.stop - variable.start)
+            element = file.read(held)
         if variable.packed:
             element = _unpacked(name, element, self._order)
-        elif not self._is_old:
-            lead += struct.pack(f"{self._order}II", _MATRIX, len(element))
-        return _decoded(lead + element, name)
-
-
-def _decoded(content: bytes, name: str) -> NDArray[Any]:
-    from scipy import io as scipy_io
-
-    try:
-        # with mat_dtype, double stays double: MATLAB's file stores whole doubles as bytes, to save space
-        found: dict[str, Any] = scipy_io.loadmat(io.BytesIO(content), mat_dtype=True)  # type: ignore[arg-type]
-        return np.asarray(found[name])
-    except Exception as error:
-        # on damaged files, loadmat lets nearly anything pass: TypeError, KeyError, …
-        raise ValueError(f"{name} is damaged: {error}") from error
+        stored, data = _stored4(element, self._order) if self._is_old else _stored5(element, self._order)
+        if len(data) != count * stored.itemsize:
+            raise ValueError(f"{name} is damaged: {len(data)} bytes for {_times(variable.shape)} numbers")
+        numbers = np.frombuffer(data, stored).reshape(variable.shape, order="F")
+        with np.errstate(invalid="ignore", over="ignore"):  # a class that cannot hold what is stored
+            return numbers.astype(variable.dtype)
 
 
 def _unpacked(name: str, element: bytes, order: str) -> bytes:
-    """A compressed element, unpacked as far as its own tag says."""
+    """What is in a compressed element, as far as its own tag says."""
     try:
         unpacker = zlib.decompressobj()
         tag = unpacker.decompress(element, 8)
@@ -150,7 +136,7 @@ def _unpacked(name: str, element: bytes, order: str) -> bytes:
         raise ValueError(f"{name} is damaged: {error}") from error
     if len(body) != length or more or not unpacker.eof:
         raise RefusedError(f"{name} is not unpacked to the {length} bytes that it says")
-    return tag + body
+    return body
 
 
 def _order5(file: BinaryIO) -> str:
@@ -188,28 +174,42 @@ def _walk5(file: BinaryIO, size: int, order: str) -> Iterator[Variable]:
 
 def _described(head: bytes, order: str, start: int, stop: int, packed: bool) -> Variable | None:
     """What the beginning of a matrix says of it; None for MATLAB's own, which have no name."""
-    flags, head = _element(head, order, (_UINT32,))
+    flags, dimensions, letters, _ = _parts(head, order)
+    word = struct.unpack(f"{order}II", flags)[0]
+    kind = word & 0xFF
+    name = letters.decode("latin1")
+    if kind == _OPAQUE or not name:
+        return None
+    shape = struct.unpack(f"{order}{len(dimensions) // 4}i", dimensions)
+    if not 2 <= len(shape) <= 32 or min(shape) < 0:
+        raise ValueError(f"it is damaged: '{name}' has {len(shape)} dimensions, {_times(shape[:4])}")
+    odd = "" if kind in _CLASSES else _ODD.get(kind, f"of the unknown class {kind}")
+    if word & _COMPLEX:
+        odd = odd or "complex"
+    dtype = np.dtype(bool if word & _LOGICAL else _CLASSES.get(kind, "u1"))
+    return Variable(name, shape, odd, dtype, start, stop, packed)
+
+
+def _parts(body: bytes, order: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """A variable's flags, dimensions and name, and what follows."""
+    _, flags, body = _element(body, order, (_UINT32,))
     if len(flags) != 8:
         raise ValueError("it is damaged: a variable without its class")
-    word = struct.unpack(f"{order}II", flags)[0]
-    kind, is_complex = word & 0xFF, bool(word & 0x800)
-    if kind == 17:
-        return None
-    dimensions, head = _element(head, order, (_INT32, _UINT32))
-    shape = struct.unpack(f"{order}{len(dimensions) // 4}i", dimensions[: len(dimensions) // 4 * 4])
-    if not 2 <= len(shape) <= 32 or min(shape) < 0:
-        raise ValueError(f"it is damaged: a variable of {len(shape)} dimensions, {shape[:4]}")
-    name = _element(head, order, (_INT8, _UTF8))[0].decode("latin1")
-    if not name:
-        return None
-    # SciPy makes doubles of all that it reads by mat_dtype but what is kept in a smaller class
-    wanted = math.prod(shape) * _NUMERIC.get(kind, 1) * (2 if is_complex else 1)
-    odd = "" if kind in _NUMERIC else _OTHERS.get(kind, f"of the unknown class {kind}")
-    return Variable(name, shape, odd, wanted, start, stop, packed)
+    if struct.unpack(f"{order}II", flags)[0] & 0xFF == _OPAQUE:
+        return flags, b"", b"", b""  # it goes on in a way of its own
+    _, dimensions, body = _element(body, order, (_INT32, _UINT32))
+    _, name, body = _element(body, order, (_INT8, _UTF8))
+    return flags, dimensions[: len(dimensions) // 4 * 4], name, body
 
 
-def _element(head: bytes, order: str, expected: tuple[int, ...]) -> tuple[bytes, bytes]:
-    """The first part of a variable, and what follows it; short ones lie within their tag."""
+def _stored5(body: bytes, order: str) -> tuple[np.dtype[Any], bytes]:
+    """The numbers of a variable as they are stored."""
+    kind, data, _ = _element(_parts(body, order)[3], order, tuple(_STORED))
+    return np.dtype(f"{order}{_STORED[kind]}"), data
+
+
+def _element(head: bytes, order: str, expected: tuple[int, ...]) -> tuple[int, bytes, bytes]:
+    """The type and bytes of the first part of a variable, and what follows; short ones lie in their tag."""
     if len(head) < 8:
         raise ValueError("it is damaged: a variable that ends early")
     kind, length = struct.unpack(f"{order}II", head[:8])
@@ -220,7 +220,7 @@ def _element(head: bytes, order: str, expected: tuple[int, ...]) -> tuple[bytes,
         start, stop = 8, 8 + length + -length % 8
     if kind not in expected or start + length > min(stop, len(head)):
         raise ValueError(f"it is damaged: a part of type {kind} and {length} bytes")
-    return head[start : start + length], head[stop:]
+    return kind, head[start : start + length], head[stop:]
 
 
 def _order4(first: bytes) -> str:
@@ -231,26 +231,31 @@ def _walk4(file: BinaryIO, size: int, order: str) -> Iterator[Variable]:
     place = 0
     while place < size:
         file.seek(place)
-        head = file.read(20)
-        if len(head) < 20:
-            raise ValueError(f"it is damaged: {len(head)} bytes of a header at {place}")
-        kind, rows, columns, is_complex, letters = struct.unpack(f"{order}5i", head)
-        width = _TYPES4.get(kind // 10 % 10)
-        if (
-            width is None
-            or kind % 10 > 2
-            or rows < 0
-            or columns < 0
-            or is_complex not in (0, 1)
-            or letters < 1
-        ):
-            raise ValueError(
-                f"it is no MATLAB file, or damaged: a header of {kind}, {rows}×{columns} at {place}"
-            )
+        kind, rows, columns, is_complex, letters = _head4(file.read(20), order)
         numbers = rows * columns * (2 if is_complex else 1)
-        stop = place + 20 + letters + numbers * width
+        stop = place + 20 + letters + numbers * np.dtype(_TYPES4[kind // 10 % 10]).itemsize
         if stop > size:
             raise ValueError(f"it is damaged: a variable of {rows}×{columns} at {place} of {size} bytes")
         name = file.read(letters).strip(b"\0").decode("latin1")
-        yield Variable(name, (rows, columns), _KINDS4.get(kind % 10, ""), numbers * 8, place, stop)
+        odd = _ODD4.get(kind % 10, "complex" if is_complex else "")
+        yield Variable(name, (rows, columns), odd, np.dtype("f8"), place, stop)
         place = stop
+
+
+def _head4(head: bytes, order: str) -> tuple[int, int, int, int, int]:
+    if len(head) < 20:
+        raise ValueError(f"it is damaged: {len(head)} bytes of a header")
+    kind, rows, columns, is_complex, letters = struct.unpack(f"{order}5i", head[:20])
+    known = kind // 10 % 10 in _TYPES4 and kind // 1000 == (order == ">") and kind % 10 <= 2
+    if not known or rows < 0 or columns < 0 or is_complex not in (0, 1) or letters < 1:
+        raise ValueError(f"it is no MATLAB file, or damaged: a header of {kind}, {rows}×{columns}")
+    return kind, rows, columns, is_complex, letters
+
+
+def _stored4(element: bytes, order: str) -> tuple[np.dtype[Any], bytes]:
+    kind, _, _, _, letters = _head4(element, order)
+    return np.dtype(f"{order}{_TYPES4[kind // 10 % 10]}"), element[20 + letters :]
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
