@@ -35,7 +35,7 @@ from blurgen.sources.base import Source
 from blurgen.sources.levels import check_dtype, find_white, to_bytes
 from blurgen.sources.memory import MemorySource, content_sha256
 from blurgen.sources.per_process import PerProcess
-from blurgen.untrusted.hdf5 import own_dataset
+from blurgen.untrusted.hdf5 import check_filters, own_dataset
 from blurgen.untrusted.mat import MatFile
 from blurgen.untrusted.numpy_files import map_npy, npz_headers, read_npz
 
@@ -261,7 +261,7 @@ def _open_npy(path: Path) -> NDArray[Any]:
 
 def _open_hdf5(path: Path, dataset: str) -> Any:
     with _readable(path):
-        return own_dataset(_hdf5(path), dataset)
+        return _dataset(_hdf5(path), dataset)
 
 
 def _hdf5(path: Path) -> Any:
@@ -272,6 +272,12 @@ def _hdf5(path: Path) -> Any:
         import hdf5plugin  # noqa: F401
 
     return h5py.File(path, "r")
+
+
+def _dataset(file: Any, name: str) -> Any:
+    dataset = own_dataset(file, name)
+    check_filters(dataset)
+    return dataset
 
 
 def _hdf5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
@@ -291,7 +297,7 @@ def _hdf5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
 def _read_mat73(path: Path, variable: str | None) -> NDArray[Any]:
     with _hdf5(path) as file:
         chosen = _choose(path, variable, _hdf5_shapes(file), "reversed")
-        item = own_dataset(file, chosen)
+        item = _dataset(file, chosen)
         check_dtype(item.dtype, f"{path}#{chosen}")
         data: NDArray[Any] = item[()]
         # MATLAB stores logical as uint8, and says so only here.

@@ -52,13 +52,32 @@ def own_attribute(file: Any, name: str) -> Any:
     return file.attrs[name]
 
 
+def check_filters(dataset: Any) -> None:
+    """See that all filters are at hand that an h5py dataset is packed by.
+
+    Raises
+    ------
+    RefusedError
+        If one is not.
+    """
+    import h5py
+
+    creation = dataset.id.get_create_plist()
+    for place in range(creation.get_nfilters()):
+        number = creation.get_filter(place)[0]
+        if not h5py.h5z.filter_avail(number):
+            raise RefusedError(
+                f"dataset '{dataset.name}' is packed by HDF5's filter {number}, which is not installed"
+            )
+
+
 def _check_storage(dataset: Any, what: str) -> None:
     if dataset.external:
         raise RefusedError(f"{what} keeps its bytes in other files")
     if dataset.is_virtual:
         raise RefusedError(f"{what} is put together from other files")
     if dataset.shape is None:
-        return  # it holds nothing
+        raise RefusedError(f"{what} holds nothing")
     held = min(dataset.id.get_storage_size(), dataset.file.id.get_filesize())
     check_growth(what, math.prod(dataset.shape) * dataset.dtype.itemsize, held)
     if dataset.chunks:

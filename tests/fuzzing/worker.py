@@ -20,7 +20,7 @@ from typing import Any
 SLOW_SECONDS = 2.0  # of processor time; the fuzzer's own counting makes it a few times more
 MOST_MEMORY = 512 << 20
 INSTRUMENTED = ["blurgen", "trainers", "yaml", "PIL", "h5py", "safetensors"]  # what is still to be imported
-_LONGEST = 1 << 16
+_LONGEST = 1 << 17
 _HANGS_SECONDS = 120  # after which the process is ended
 
 
