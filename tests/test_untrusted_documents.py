@@ -98,7 +98,7 @@ def test_deep_values_that_were_never_a_text():
     stage = {"box": {"size": 3}}
     for _ in range(3000):
         stage = {"maybe": {"probability": 1, "stages": [stage]}}
-    with pytest.raises(RecipeError, match="nested too deep|levels deep"):
+    with pytest.raises(RecipeError, match=r"nested too deep|levels deep"):
         Recipe.from_dict({"name": "r", "stages": [stage]})
 
 

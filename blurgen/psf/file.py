@@ -89,9 +89,8 @@ def _read(path: Path) -> list[tuple[str, NDArray[Any]]]:
 
         with open_image(path.read_bytes(), ("PNG",)) as image:
             if max(image.size) > MAX_SIZE:
-                raise InputError(
-                    f"PSF file '{path}' has {image.height}×{image.width} pixels; {MAX_SIZE} a side are most"
-                )
+                size = f"{image.height}×{image.width} pixels"
+                raise InputError(f"PSF file '{path}' has {size}; {MAX_SIZE} a side are the most")
             if image.mode not in ("L", "I", "I;16", "1"):
                 raise InputError(f"PSF file '{path}' is not gray")
             return [(path.stem, np.asarray(image))]

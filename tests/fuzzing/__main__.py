@@ -100,10 +100,8 @@ def main() -> int:
     for name in given.targets or TARGETS:
         outcome = fuzz(name, given.runs, given.seconds, given.work.absolute() / name)
         finds += outcome.finds
-        print(
-            f"| {name} | {outcome.count:,} | {len(outcome.finds)} | {outcome.slowest:.2f} | {outcome.memory >> 20} |",
-            flush=True,
-        )
+        row = (name, f"{outcome.count:,}", len(outcome.finds), f"{outcome.slowest:.2f}", outcome.memory >> 20)
+        print(f"| {' | '.join(map(str, row))} |", flush=True)
     for find in finds:
         print(find)
     return int(bool(finds))

@@ -1,4 +1,4 @@
-"""One process that fuzzes one target, or reads a single input again: started by ``python -m tests.fuzzing``."""
+"""One process that fuzzes one target, or reads a single input again, for ``python -m tests.fuzzing``."""
 
 from __future__ import annotations
 
