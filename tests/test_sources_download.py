@@ -188,9 +188,7 @@ def test_mirrors_lead_to_https_alone(server, mirrors, tmp_path, there):
     assert cached(tmp_path) == ["f.gz"]
     (tmp_path / "cache/x/f.gz").unlink()
     mirrors("a")
-    with pytest.raises(
-        SourceError, match=r"leads to (http|ftp|file)://.*, not to https"):
-    ):
+    with pytest.raises(SourceError, match=r"leads to (http|ftp|file)://.*, not to https"):
         download.fetch("x", "f.gz", SHA256)
 
 

@@ -107,6 +107,17 @@ def test_deep_json(copy, name, text):
     refused(copy, "an attribute is damaged: it nests more than 64 levels deep")
 
 
+def test_chunks_that_cannot_be_unpacked(copy):
+    with h5py.File(copy, "r+") as file:
+        if not file["blurred"].chunks:
+            return
+        file["blurred"].id.write_direct_chunk((0, 0, 0, 0), b"nonsense")
+    pairs = blurgen.open_pairs(copy)
+    for key in (0, -1, slice(0, 2), slice(None, None, -1), np.array([3, 1])):
+        with pytest.raises(FileError, match="'blurred' cannot be read: .*filter"):
+            pairs[key]
+
+
 @pytest.mark.parametrize("value", [np.zeros(4000), h5py.Empty("f4"), np.array([b"a", b"b"])])
 def test_attributes_that_are_no_single_value(copy, value):
     with h5py.File(copy, "r+") as file:

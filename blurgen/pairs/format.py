@@ -337,13 +337,20 @@ class CompressedColumn:
         if isinstance(key, np.ndarray) and key.dtype != bool:
             # HDF5 wants rising indices, each once
             rows, inverse = np.unique(np.where(key < 0, key + len(self), key), return_inverse=True)
-            return self._open()[rows][inverse]
+            return self._read(rows)[inverse]
         if isinstance(key, slice) and key.step is not None and key.step < 0:
             return self[np.arange(*key.indices(len(self)))]
-        return self._open()[key]
+        return self._read(key)
+
+    def _read(self, key: Any) -> Any:
+        try:
+            return self._open()[key]
+        except OSError as error:
+            what = " ".join(str(error).split())  # which filter failed, and not on which file
+            raise FileError(f"pair file '{self._path}': '{self._name}' cannot be read: {what}") from None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.asarray(self._open()[...], dtype)
+        return np.asarray(self._read(...), dtype)
 
     def __reduce__(self) -> Any:
         return CompressedColumn, (self._path, self._name, self.dtype, self.shape)

@@ -38,10 +38,10 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def cache_dir() -> Path:
-    """Give the folder that downloads are kept in: the user's cache folder, as pooch finds it."""
-    import pooch
+    """Give the folder that downloads are kept in: the user's cache folder, where the system keeps such."""
+    import platformdirs
 
-    return Path(pooch.os_cache("blurgen"))
+    return platformdirs.user_cache_path("blurgen")
 
 
 def fetch(dataset: str, filename: str, sha256: str) -> Path:
