@@ -21,7 +21,7 @@ SLOW_SECONDS = 2.0  # of processor time; the fuzzer's own counting makes it a fe
 MOST_MEMORY = 512 << 20
 INSTRUMENTED = ["blurgen", "trainers", "yaml", "PIL", "h5py", "safetensors"]  # what is still to be imported
 _LONGEST = 1 << 17
-_HANGS_SECONDS = 120  # after which the process is ended
+_HANGS_SECONDS = 120  # after which the process is ended, though it may only have waited for a processor
 
 
 class Watched:
@@ -100,20 +100,17 @@ def _fuzz(name: str, runs: int, seconds: float, work: Path) -> None:
 
     for module in pkgutil.iter_modules(loops.__path__, f"{loops.__name__}."):
         importlib.import_module(module.name)  # Numba compiles what stands there, not what Atheris makes of it
-    with atheris.instrument_imports(include=INSTRUMENTED):
-        target = importlib.import_module(f"{__package__}.{name}")
-    finds, corpus = work / "finds", work / "corpus"
-    for number, seed in enumerate(target.seeds()):
-        (corpus / f"seed-{number}").write_bytes(seed)
-    words = work / "words"
-    words.write_text("".join(f'"{word}"\n' for word in target.WORDS), encoding="utf-8")
-
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        os.chdir(folder)  # what an input names is looked for here
+        with atheris.instrument_imports(include=INSTRUMENTED):
+            target = importlib.import_module(f"{__package__}.{name}")
+            os.chdir(folder)  # what an input names is looked for here
+            for seed in target.seeds():  # what compiles or imports once is no one's fault
+                _quietly(target.one, seed, Path(folder))
+        finds, corpus, words = work / "finds", work / "corpus", work / "words"
+        for number, seed in enumerate(target.seeds()):
+            (corpus / f"seed-{number}").write_bytes(seed)
+        words.write_text("".join(f'"{word}"\n' for word in target.WORDS), encoding="utf-8")
         watched = Watched(target.one, Path(folder), finds)
-        for seed in target.seeds():  # what compiles or imports once is no one's fault
-            _quietly(target.one, seed, Path(folder))
-        watched._first = watched._heaviest = _peak()
         began = said = time.monotonic()
 
         def one(data: bytes) -> None:
@@ -151,6 +148,7 @@ def _quietly(one: Callable[[bytes, Path], None], data: bytes, folder: Path) -> N
 
 def _replay(name: str, path: Path) -> None:
     """Read one input again, without counting branches, and say what comes of it."""
+    resource.setrlimit(resource.RLIMIT_CPU, (_HANGS_SECONDS, _HANGS_SECONDS))
     target = importlib.import_module(f"{__package__}.{name}")
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
