@@ -247,7 +247,11 @@ DAMAGE = {
     "long": (lambda raw: raw + b"x", "holds more than 140 bytes of data, its header says 7×5×4"),
     "a stump": (lambda raw: raw[:9], "is truncated: 9 bytes"),
     "nothing": (lambda raw: b"", "is truncated: 0 bytes"),
-    "no images": (lambda raw: idx_bytes(np.zeros((0, 28, 28), np.uint8)), "holds no images: .* 0×28×28"),
+    "no images": (lambda raw: idx_bytes(np.zeros((0, 28, 28), np.uint8)), "holds nothing: .* 0×28×28"),
+    "very many rows of nothing": (
+        lambda raw: bytes([0, 0, 8, 3]) + b"\xff" * 8 + bytes(4),
+        "holds nothing: .* 4294967295×4294967295×0",
+    ),
 }
 
 

@@ -114,7 +114,7 @@ def test_chunks_that_cannot_be_unpacked(copy):
         file["blurred"].id.write_direct_chunk((0, 0, 0, 0), b"nonsense")
     pairs = blurgen.open_pairs(copy)
     for key in (0, -1, slice(0, 2), slice(None, None, -1), np.array([3, 1])):
-        with pytest.raises(FileError, match="'blurred' cannot be read: .*filter"):
+        with pytest.raises(FileError, match=r"'blurred' cannot be read: .*filter"):
             pairs[key]
 
 

@@ -244,8 +244,6 @@ def open_idx(name: str, path: Path) -> MemorySource:
         If a file cannot be read or is no IDX file of bytes, or if there are not as many labels as images.
     """
     images = read_idx(path, 3)
-    if 0 in images.shape:
-        raise SourceError(f"{path} holds no images: its header says {_times(images.shape)}")
     match = re.fullmatch(r"(.*)images[-.]idx3-ubyte(?:\.gz)?", path.name)
     beside = match and _find(path.parent, f"{match[1]}labels-idx1-ubyte")
     if not beside:
@@ -277,7 +275,7 @@ def read_idx(path: Path, ndim: int, md5: str | None = None) -> NDArray[np.uint8]
     ------
     SourceError
         If the file cannot be read, its gzip stream is truncated or damaged, its magic number is another,
-        its length is not what its header says, or its hash is another.
+        its length is not what its header says, it holds nothing, or its hash is another.
     """
     return _parse(path, _read_decompressed(path, ndim), ndim, md5)
 
@@ -320,6 +318,8 @@ def _parse(path: Path, content: bytes, ndim: int, md5: str | None) -> NDArray[np
     if held != said:
         how_much = f"{held} bytes of data" if held < said else f"more than {said} bytes of data"
         raise SourceError(f"{path} holds {how_much}, its header says {_times(shape)} = {said}")
+    if said == 0:  # NumPy makes no array of 0 by very many
+        raise SourceError(f"{path} holds nothing: its header says {_times(shape)}")
     if md5 is not None:
         found = _md5(content)
         if found != md5:
