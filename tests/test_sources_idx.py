@@ -86,9 +86,9 @@ def test_mnist(split, count, first):
 
 def test_mnist_opens_fast():
     folder = shared("datasets")
-    started = time.perf_counter()
+    started = time.process_time()
     open_source("mnist", data_dir=folder)
-    assert time.perf_counter() - started < 2  # 0.3 s on a machine at rest
+    assert time.process_time() - started < 2  # of the processor; 0.3 where it has nothing else to do
 
 
 def test_fashion_sample():
