@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
 # what tests more than blurgen's core
-NOT_CORE := trainers test_benchmarks.py test_examples.py test_export_pairs.py test_untrusted_documents.py \
+NOT_CORE := fuzzing trainers test_benchmarks.py test_examples.py test_export_pairs.py test_untrusted_documents.py \
 	test_untrusted_images.py
 FUZZ ?= --runs 20000 --seconds 600
 

@@ -38,7 +38,7 @@ def test_oldest_versions_are_those_promised():
         normal(name): re.sub(r"(\.0)+$", "", version)
         for name, version in pins("constraints-oldest.txt").items()
     }
-    assert tried == {name: re.sub(r"(\.0)+$", "", version) for name, version in promised.items()}
+    assert tried.items() >= {n: re.sub(r"(\.0)+$", "", version) for n, version in promised.items()}.items()
 
 
 @pytest.mark.parametrize("extra", ["", *PROJECT["project"]["optional-dependencies"]])
