@@ -4,11 +4,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
+# what tests more than blurgen's core
+NOT_CORE := fuzzing trainers test_benchmarks.py test_examples.py test_export_pairs.py test_untrusted_documents.py \
+	test_untrusted_images.py
+FUZZ ?= --runs 20000 --seconds 600
 
-.PHONY: help demo gallery test fuzz bench lint clean
+.PHONY: help demo gallery test test-oldest fuzz fuzz-inputs bench lint dist check-dist audit clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,8 +38,17 @@ gallery: $(VENV)/.installed-draw ## Draw the pages of docs/gallery: every recipe
 test: $(VENV)/.installed-test ## Run the tests
 	$(BIN)/python -m pytest -m "not fuzz"
 
+test-oldest: ## Run the tests of blurgen's core with the oldest versions of what it needs
+	$(PYTHON) -m venv --clear build/oldest
+	build/oldest/bin/pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt \
+		--editable ".[draw,video,zstd]" hypothesis jsonschema mpmath pytest
+	build/oldest/bin/python -m pytest -m "not fuzz" tests $(NOT_CORE:%=--ignore=tests/%)
+
 fuzz: $(VENV)/.installed-test ## Run the long property tests
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m fuzz
+
+fuzz-inputs: $(VENV)/.installed-fuzz ## Fuzz everything that reads files of strangers
+	$(BIN)/python -m tests.fuzzing $(FUZZ)
 
 bench: $(VENV)/.installed-bench ## Compare the speed with other libraries, in one run
 	$(BIN)/python -m benchmarks
@@ -44,6 +57,23 @@ lint: $(VENV)/.installed-lint ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+dist: $(VENV)/.installed-release ## Build the wheel and the source archive in dist/, and check what they say
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+check-dist: dist ## Make pairs with the wheel alone, in an environment of its own
+	$(PYTHON) -m venv --clear build/empty
+	build/empty/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd build/empty && export PYTHONPATH= && \
+		bin/blurgen --version && \
+		bin/blurgen make --dataset digits --count 10 --out pairs.h5 && \
+		bin/blurgen verify pairs.h5
+
+audit: check-dist ## Write the list of what the wheel brings (CycloneDX), and look up known weaknesses
+	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o build/blurgen.cdx.json build/empty/bin/python
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 clean: ## Remove what was made, the environment too
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,3 +1,10 @@
-"""The version, in a module of its own so that reading it imports nothing."""
+"""The version, in a module of its own so that reading it imports nothing else of ours.
 
-__version__ = "0.1.0"
+What is built or installed bears the version of git's tags, which the build writes into ``_built.py``.
+"""
+
+__version__: str
+try:
+    from blurgen._built import __version__
+except ImportError:  # a clone that was neither built nor installed
+    __version__ = "0.1.0.dev0"

@@ -30,8 +30,11 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from blurgen.distributions import tidy
 from blurgen.errors import InputError
 from blurgen.loops import curves as loops
+from blurgen.untrusted.bounds import RefusedError, read_named
+from blurgen.untrusted.numpy_files import npy_header
 
 _MOST_POINTS = 4096  # with more, neighbouring bytes could fall upon one float32
+_MOST_BYTES = 1 << 20
 _NEEDED = f"2 to {_MOST_POINTS} finite, strictly increasing numbers are needed"
 
 
@@ -112,14 +115,16 @@ class Response(Curve):
 
 def _content(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"response file '{path}' cannot be read: {error.strerror}") from None
+        return read_named(Path(path), _MOST_BYTES)
+    except (OSError, RefusedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"response file '{path}' cannot be read: {reason}") from None
 
 
 def _numbers(path: str, content: bytes) -> NDArray[np.float64]:
     try:
         if path.lower().endswith(".npy"):
+            npy_header(io.BytesIO(content))  # which sees to what NumPy would build
             values = np.load(io.BytesIO(content), allow_pickle=False)
         else:
             values = np.array(content.decode().split(), np.float64)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -36,6 +35,8 @@ from blurgen.stages.combinators import (
     without_one_psf,
 )
 from blurgen.stages.light import check_outside_linear
+from blurgen.untrusted.bounds import RefusedError, read_at_most
+from blurgen.untrusted.documents import MOST_CHARACTERS, NUMBER, parse_yaml
 
 
 class Recipe(BaseModel):
@@ -98,20 +99,20 @@ class Recipe(BaseModel):
             what = one_sentence(error, cls)
             separator = ", " if what.startswith("stage ") else ": "
             raise RecipeError(f"recipe{_quoted(label)}{separator}{what}") from None
+        except RecursionError:
+            raise RecipeError(f"recipe{_quoted(label)} is nested too deep") from None
 
     @classmethod
     def from_yaml(cls, text: str, where: str = "") -> Recipe:
         """A recipe from YAML, or from JSON, which is YAML too."""
         try:
-            fields = yaml.load(text, _Loader)  # a safe loader
-            return cls.from_dict(fields, where)
+            fields = parse_yaml(text)
+        except RefusedError as error:
+            raise RecipeError(f"recipe{_quoted(where)} is refused: {error}") from None
         except (yaml.YAMLError, ValueError) as error:
-            if isinstance(error, RecipeError):
-                raise
             reason = " ".join(str(error).split())
             raise RecipeError(f"recipe{_quoted(where)} is not YAML: {reason}") from None
-        except RecursionError:
-            raise RecipeError(f"recipe{_quoted(where)} is nested too deep") from None
+        return cls.from_dict(fields, where)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; every field of every stage, its default included."""
@@ -219,17 +220,6 @@ class Recipe(BaseModel):
         return composed_psfs(self.stages, params, draws)
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1, but for numbers such as 1e-3, which it would take for text."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"'{name}' stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 class _Dumper(yaml.SafeDumper):
     """Lists of numbers and names, and distributions, on one line, text of several lines as a block."""
 
@@ -252,12 +242,8 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 _Dumper.add_representer(str, _text)
-for _tool in (_Loader, _Dumper):  # reads 1e-3 as a number, and quotes it where it is text
-    _tool.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
-        list("-+.0123456789"),
-    )
+# text that looks like a number is quoted
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
 
 
 def _quoted(where: str) -> str:
@@ -314,8 +300,10 @@ def load_recipe(name_or_path: str | os.PathLike[str]) -> Recipe:
             f"there is no recipe '{name_or_path}'{hint}; 'blurgen recipes' lists those built in"
         )
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        text = read_at_most(path, 4 * MOST_CHARACTERS).decode("utf-8")
+    except UnicodeDecodeError:
+        raise RecipeError(f"recipe '{path}' cannot be read: it is not UTF-8 text") from None
+    except (OSError, RefusedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise RecipeError(f"recipe '{path}' cannot be read: {reason}") from None
     return Recipe.from_yaml(text, str(name_or_path))

@@ -167,7 +167,7 @@ def test_errors_are_one_line(run, arguments, message):
 
 
 def test_importing_it_is_cheap():
-    heavy = "numba numpy torch matplotlib pydantic h5py PIL scipy pooch cv2".split()  # noqa: SIM905
+    heavy = "numba numpy torch matplotlib pydantic h5py PIL scipy requests cv2".split()  # noqa: SIM905
     code = f"import sys, blurgen.cli; print([m for m in {heavy} if m in sys.modules])"
     assert process("-c", code).stdout == "[]\n"
 

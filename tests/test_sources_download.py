@@ -10,9 +10,11 @@ import threading
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from requests.exceptions import InvalidURL
 
 from blurgen.errors import SourceError
 from blurgen.sources import download, idx, open_source
@@ -27,6 +29,8 @@ class Server:
     def __init__(self):
         self.files = {}
         self.manner = {}
+        self.leads = {}
+        self.over = threading.Event()
         self.requests = []
         outer = self
 
@@ -48,6 +52,11 @@ class Server:
     def answer(self, handler):
         content = self.files.get(handler.path)
         manner = self.manner.get(handler.path, "")
+        if handler.path in self.leads:
+            handler.send_response(302)
+            handler.send_header("Location", self.leads[handler.path])
+            handler.end_headers()
+            return
         if content is None:
             handler.send_error(404)
             return
@@ -63,10 +72,15 @@ class Server:
             handler.send_response(200)
         handler.send_header("Content-Length", str(len(content) - start))
         handler.end_headers()
-        stop = len(content) // 2 if manner == "breaks off" else len(content)
+        stop = len(content) // 2 if manner in ("breaks off", "stalls", "drips") else len(content)
         handler.wfile.write(content[start:stop])
+        if manner == "stalls":
+            self.over.wait(30)
+        while manner == "drips" and not self.over.wait(0.02):
+            handler.wfile.write(b"x")
 
     def close(self):
+        self.over.set()
         self.http.shutdown()
         self.thread.join()
         self.http.server_close()
@@ -125,6 +139,88 @@ def test_broken_off_is_resumed_elsewhere(server, mirrors, tmp_path):
     assert path == "/b/f.gz"
     assert 0 < int(wanted.removeprefix("bytes=").removesuffix("-")) <= len(CONTENT) // 2
     assert cached(tmp_path) == ["f.gz"]
+
+
+@pytest.mark.parametrize(
+    ("manner", "limits"), [("stalls", {"_TIMEOUT": 0.3}), ("drips", {"_WINDOW": 0.3, "_CHUNK": 200_000})]
+)
+def test_a_mirror_that_keeps_one_waiting_is_left(server, mirrors, tmp_path, monkeypatch, manner, limits):
+    for name, value in limits.items():
+        monkeypatch.setattr(download, name, value)
+    server.files |= {"/a/f.gz": CONTENT, "/b/f.gz": CONTENT}
+    server.manner["/a/f.gz"] = manner
+    mirrors("a")
+    reason = "broke off after 150000 bytes" if manner == "stalls" else r"too slow: \d+ bytes in 0.3 s"
+    with pytest.raises(SourceError, match=rf"f\.gz cannot be downloaded \(127.*: {reason}\)"):
+        download.fetch("x", "f.gz", SHA256)
+    assert cached(tmp_path) == ["f.gz.part"]
+    mirrors("a", "b")
+    assert download.fetch("x", "f.gz", SHA256).read_bytes() == CONTENT
+    assert cached(tmp_path) == ["f.gz"]
+
+
+def test_a_mirror_that_never_answers_is_left(server, mirrors, monkeypatch):
+    monkeypatch.setattr(download, "_TIMEOUT", 0.3)
+    monkeypatch.setattr(server, "answer", lambda handler: server.over.wait(30))
+    mirrors("a")
+    with pytest.raises(SourceError, match="no answer in time"):
+        download.fetch("x", "f.gz", SHA256)
+
+
+def test_a_mirror_that_sends_without_end_is_left(server, mirrors, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_MOST_BYTES", 100_000)
+    mirrors("a")
+    server.files["/a/f.gz"] = CONTENT
+    with pytest.raises(SourceError, match="sent more than 100000 bytes"):
+        download.fetch("x", "f.gz", SHA256)
+    assert (tmp_path / "cache/x/f.gz.part").stat().st_size < 100_000 + 2 * download._CHUNK
+
+
+@pytest.mark.parametrize(
+    "there",
+    ["http://example.invalid/f.gz", "ftp://127.0.0.1/f.gz", "file:///etc/hostname", "http://[::2]/f.gz"],
+)
+def test_mirrors_lead_to_https_alone(server, mirrors, tmp_path, there):
+    mirrors("a", "b")
+    server.leads["/a/f.gz"] = there
+    server.files["/b/f.gz"] = CONTENT
+    assert download.fetch("x", "f.gz", SHA256).read_bytes() == CONTENT
+    assert cached(tmp_path) == ["f.gz"]
+    (tmp_path / "cache/x/f.gz").unlink()
+    mirrors("a")
+    with pytest.raises(SourceError, match=r"leads to (http|ftp|file)://.*, not to https"):
+        download.fetch("x", "f.gz", SHA256)
+
+
+def test_https_leads_to_no_address_of_ones_own():
+    for asked, there, allowed in [
+        ("https://example.org/f", "http://127.0.0.1/f", False),
+        ("https://example.org/f", "http://localhost:8000/f", False),
+        ("https://example.org/f", "http://example.org/f", False),
+        ("https://example.org/f", "https://example.net/f", True),
+        ("https://example.org/f", "/other", True),
+        ("http://127.0.0.1:9/f", "/other", True),
+    ]:
+        response = SimpleNamespace(is_redirect=True, url=asked, headers={"location": there})
+        if allowed:
+            download._check_redirect(asked, response)
+        else:
+            with pytest.raises(InvalidURL, match="not to https"):
+                download._check_redirect(asked, response)
+
+
+def test_redirects_within_the_machine(server, mirrors):
+    mirrors("a")
+    server.leads["/a/f.gz"] = server.url("b") + "f.gz"
+    server.files["/b/f.gz"] = CONTENT
+    assert download.fetch("x", "f.gz", SHA256).read_bytes() == CONTENT
+
+
+def test_mirrors_that_lead_in_circles(server, mirrors):
+    mirrors("a")
+    server.leads["/a/f.gz"] = "/a/f.gz"
+    with pytest.raises(SourceError, match="Exceeded 30 redirects"):
+        download.fetch("x", "f.gz", SHA256)
 
 
 def test_broken_off_everywhere(server, mirrors, tmp_path):
@@ -262,6 +358,25 @@ def test_archive_without_the_member(server, mirrors):
     server.files["/a/gzip.zip"] = archive = zipped(one=b"1")
     with pytest.raises(SourceError, match=r"gzip\.zip cannot be unpacked: .*no item named 'gzip/two'"):
         download.fetch_member("x", "gzip.zip", hashlib.sha256(archive).hexdigest(), ("gzip/two",), "gzip/two")
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "gzip/../../outside"])
+def test_archives_write_nothing_outside(server, mirrors, tmp_path, name):
+    mirrors("a")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, b"harm")
+        link = zipfile.ZipInfo("gzip/one")
+        link.external_attr = 0o120777 << 16  # a symbolic link
+        archive.writestr(link, "/etc/hostname")
+    server.files["/a/gzip.zip"] = content = buffer.getvalue()
+    before = {path for path in tmp_path.rglob("*") if "cache" not in path.parts}
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = download.fetch_member("x", "gzip.zip", sha256, (name, "gzip/one"), "gzip/one")
+    assert not path.is_symlink()
+    assert path.read_bytes() == b"/etc/hostname"
+    assert cached(tmp_path) == ["one", "outside"]
+    assert {path for path in tmp_path.rglob("*") if "cache" not in path.parts} == before
 
 
 # From the name of a data set to its images

@@ -13,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blurgen.untrusted.bounds import RefusedError, read_at_most
+from blurgen.untrusted.documents import MOST_CHARACTERS, parse_json
 from trainers.errors import TrainerError
 from trainers.files import written
 from trainers.models import Network, build
 from trainers.options import Options
+from trainers.torch_files import check_tensors, check_torch_file
 
 WEIGHTS = ("best.safetensors", "last.safetensors")
 STATE = "state.pt"
@@ -78,7 +81,20 @@ def load_into(network: Network, path: str | os.PathLike[str]) -> None:
     TrainerError
         If they are of another network or shape, or not finite.
     """
-    weights, kind = read_weights(path), read_metadata(path).get("kind", network.kind)
+    weights = read_weights(path)
+    _check_fit(network, path, weights)
+    _give(network, path, weights)
+
+
+def _give(network: Network, path: str | os.PathLike[str], weights: Mapping[str, Tensor]) -> None:
+    for name, value in weights.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise TrainerError(f"'{path}' is of no use: {name} holds values that are not finite")
+    network.load_state_dict(dict(weights))
+
+
+def _check_fit(network: Network, path: str | os.PathLike[str], weights: Mapping[str, Tensor]) -> None:
+    kind = read_metadata(path).get("kind", network.kind)
     if kind != network.kind:
         raise TrainerError(f"'{path}' holds the weights of network '{kind}', not of '{network.kind}'")
     own = network.state_dict()
@@ -97,9 +113,6 @@ def load_into(network: Network, path: str | os.PathLike[str]) -> None:
             )
         if value.is_floating_point() != own[name].is_floating_point():
             raise TrainerError(f"'{path}' does not fit network '{network.kind}': {name} is {value.dtype}")
-        if value.is_floating_point() and not value.isfinite().all():
-            raise TrainerError(f"'{path}' is of no use: {name} holds values that are not finite")
-    network.load_state_dict(weights)
 
 
 def load_network(run: str | os.PathLike[str]) -> tuple[Network, Options]:
@@ -134,14 +147,17 @@ def load_network(run: str | os.PathLike[str]) -> tuple[Network, Options]:
     if kind is None:
         raise TrainerError(f"'{path}' does not say what network its weights belong to")
     try:
-        arguments = json.loads(said["arguments"]) if "arguments" in said else options.model_args
+        arguments = parse_json(said["arguments"]) if "arguments" in said else options.model_args
         channels = int(said["channels"]) if "channels" in said else _channels(path.parent)
-        if not isinstance(arguments, dict) or channels < 1:
+        if not isinstance(arguments, dict) or channels not in (1, 3):
             raise TypeError(arguments, channels)
     except (ValueError, TypeError):
         raise TrainerError(f"'{path}': what it says of its network is damaged") from None
+    weights = read_weights(path)
+    with torch.device("meta"):  # takes no memory, whatever the file says of the network
+        _check_fit(build(kind, channels, **arguments), path, weights)
     network = build(kind, channels, **arguments)
-    load_into(network, path)
+    _give(network, path, weights)
     return network.eval(), options
 
 
@@ -220,7 +236,12 @@ def _torch_file(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is odd about a file is said below
-            return torch.load(path, map_location="cpu", weights_only=True)
+            check_torch_file(path)
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            check_tensors(found)
+            return found
+    except RefusedError as error:
+        raise TrainerError(f"'{path}' is refused: {error}") from None
     except pickle.UnpicklingError:
         raise TrainerError(
             f"'{path}' is refused: it holds more than tensors, and unpickling it could run any code"
@@ -232,8 +253,9 @@ def _torch_file(path: Path) -> Any:
 
 def _channels(run: Path) -> int:
     try:
-        return int(json.loads((run / "data.json").read_text(encoding="utf-8"))["shape"][2])
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        said = parse_json(read_at_most(run / "data.json", MOST_CHARACTERS).decode("utf-8"))
+        return int(said["shape"][2])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError):
         raise TrainerError(f"'{run}' does not say how many channels its network takes") from None
 
 

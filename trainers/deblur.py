@@ -67,9 +67,9 @@ def deblur(
 ) -> Deblurred:
     """Restore an image file, all those of a folder and the folders below it, or the images of an array.
 
-    Any format that Pillow reads and any size; names, folders, formats, 16 bits of gray, alpha, colour profile
-    and EXIF are kept, images are turned upright. Of a file of several images the first is taken. The images
-    of an array go through the network many at a time, and become one array of uint8.
+    Any size and any format of `trainers.pictures.ENDINGS`; names, folders, formats, 16 bits of gray, alpha,
+    colour profile and EXIF are kept, images are turned upright. Of a file of several images the first is
+    taken. The images of an array go through the network many at a time, and become one array of uint8.
 
     A network for gray images restores each channel of colour images by itself; one for colour images gives
     the mean of its channels for gray ones. A network of a fixed size gets the image resized, and its result

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from blurgen.untrusted.bounds import read_at_most
+from blurgen.untrusted.documents import MOST_CHARACTERS, parse_yaml
 from trainers.errors import TrainerError
 
 Whole = Annotated[int, Field(ge=1, strict=True)]
@@ -151,8 +153,8 @@ class Options(BaseModel):
     def from_yaml(cls, text: str, where: str = "") -> Options:
         """The options of a text that `to_yaml` gave."""
         try:
-            fields = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            fields = parse_yaml(text)
+        except (yaml.YAMLError, ValueError) as error:
             raise TrainerError(f"{where or 'options'}: no YAML: {' '.join(str(error).split())}") from None
         return cls.of(fields, where)
 
@@ -160,8 +162,8 @@ class Options(BaseModel):
     def read(cls, path: Path) -> Options:
         """The options of a run's ``options.yaml``."""
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_at_most(path, MOST_CHARACTERS).decode("utf-8")
+        except (OSError, ValueError) as error:
             raise TrainerError(f"'{path}' cannot be read: {error}") from None
         return cls.from_yaml(text, f"'{path}'")
 

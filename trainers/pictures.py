@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from blurgen.untrusted.images import open_image
 from trainers.errors import TrainerError
 from trainers.files import written
 
@@ -55,17 +56,17 @@ class Picture:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read an image file of any format that Pillow knows.
+    """Read an image file of one of the formats of `ENDINGS`, whatever its own ending.
 
     Palettes and CMYK become RGB, which has 8 bits a channel; gray images may have 16.
 
     Raises
     ------
     ValueError
-        If it cannot be read, whatever the cause; the message is the cause.
+        If it cannot be read, or has more pixels than `open_image` allows; the message is the cause.
     """
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as opened:
+        with open_image(path.read_bytes(), _formats()) as opened:
             opened.load()
             return _picture(opened)
     except UnidentifiedImageError:
@@ -75,6 +76,13 @@ def read_picture(path: Path) -> Picture:
     except Exception as error:
         # on damaged files, Pillow's plugins let nearly anything pass
         raise ValueError(str(error) or type(error).__name__) from None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's names of the formats; EPS, which would start another program, is none of them."""
+    known = Image.registered_extensions()
+    return tuple(sorted({known[ending] for ending in ENDINGS if ending in known}))
 
 
 def _picture(opened: Image.Image) -> Picture:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from blurgen.untrusted.bounds import read_at_most
+from blurgen.untrusted.documents import MOST_CHARACTERS, parse_json
 from trainers.checkpoint import STATE, arguments_json, save_state, save_weights
 from trainers.errors import FailedTrainingError, TrainerError
 from trainers.files import write_text, written
@@ -206,7 +208,7 @@ def read_data(run: Path) -> dict[str, Any]:
         If it is missing or damaged.
     """
     try:
-        said = json.loads((run / "data.json").read_text(encoding="utf-8"))
+        said = parse_json(read_at_most(run / "data.json", MOST_CHARACTERS).decode("utf-8"))
         if not isinstance(said, dict):
             raise TypeError("a mapping is needed")
         return said

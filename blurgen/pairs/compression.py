@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import FileError, InputError
+from blurgen.errors import InputError
+from blurgen.untrusted.bounds import RefusedError
 
 _GZIP_LEVEL = 4
 _ZSTD_LEVEL = 3
@@ -98,11 +99,11 @@ def name_of_filter(dataset: Any) -> str:
 
     Raises
     ------
-    FileError
+    RefusedError
         If it has a filter that is none of ours.
     """
     creation = dataset.id.get_create_plist()
     names = [_FILTERS.get(creation.get_filter(i)[0], "") for i in range(creation.get_nfilters())]
     if "" in names or len(names) > 1:
-        raise FileError(f"dataset '{dataset.name}' has filters that blurgen does not use")
+        raise RefusedError(f"dataset '{dataset.name}' has filters that blurgen does not use")
     return names[0] if names else ""

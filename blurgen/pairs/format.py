@@ -19,9 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from blurgen._version import __version__
-from blurgen.errors import BlurgenError, FileError, InputError
+from blurgen.errors import BlurgenError, FileError, InputError, RecipeError
 from blurgen.pairs.compression import codec, name_of_filter, register_filters
 from blurgen.recipe import Recipe
+from blurgen.untrusted.bounds import RefusedError
+from blurgen.untrusted.documents import parse_json
+from blurgen.untrusted.hdf5 import own_attribute, own_dataset
 
 FORMAT = "blurgen-pairs"
 FORMAT_VERSION = 1
@@ -151,6 +154,8 @@ def _opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
             yield file
     except BlurgenError:
         raise
+    except RefusedError as error:
+        raise FileError(f"pair file '{path}' is refused: {error}") from None
     except OSError as error:
         raise FileError(f"pair file '{path}' cannot be {doing}: {reason(error)}") from None
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError):
@@ -199,14 +204,12 @@ def lay_out(path: Path, header: Header) -> None:
 
 def read_places(path: Path, header: Header) -> dict[str, Place]:
     """Where each dataset lies, after a check that the file is laid out as its header says."""
-    import h5py
-
     places = {}
     with _opened(path, "r", "read", locking=False) as file:
         size = path.stat().st_size
         for name, (dtype, row_shape) in header.columns().items():
-            dataset = file.get(name)
-            if not isinstance(dataset, h5py.Dataset):
+            dataset = own_dataset(file, name)
+            if dataset is None:
                 raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
             if dataset.shape != (header.count, *row_shape) or dataset.dtype != dtype:
                 raise FileError(
@@ -214,6 +217,7 @@ def read_places(path: Path, header: Header) -> dict[str, Place]:
                     f"{dtype} {(header.count, *row_shape)} is expected"
                 )
             offset = dataset.id.get_offset()
+            name_of_filter(dataset)  # refuses those of strangers
             place = Place(dtype, row_shape, -1 if offset is None else offset)
             if offset is not None and offset + header.count * place.row_bytes > size:
                 raise FileError(
@@ -231,16 +235,14 @@ def read_header(path: Path) -> Header:
     FileError
         If it is missing, damaged, no pair file, or of a newer format.
     """
-    import h5py
-
     with _opened(path, "r", "read", locking=False) as file:
-        raw = {name: _plain(value) for name, value in file.attrs.items()}
-        sharp = file.get("sharp")
-        shape: tuple[int, ...] = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
-        psf = file.get("psf")
-        psf_size = psf.shape[-1] if isinstance(psf, h5py.Dataset) and psf.ndim == 3 else 0
+        names = [name for name in ("format", "format_version", *_ATTRIBUTES) if name in file.attrs]
+        raw = {name: _plain(own_attribute(file, name)) for name in names}
+        sharp, psf = own_dataset(file, "sharp"), own_dataset(file, "psf")
+        shape: tuple[int, ...] = () if sharp is None else sharp.shape[1:]
+        psf_size = psf.shape[-1] if psf is not None and psf.ndim == 3 else 0
         has_labels = "label" in file
-        compression = name_of_filter(sharp) if isinstance(sharp, h5py.Dataset) else ""
+        compression = "" if sharp is None else name_of_filter(sharp)
     if raw.get("format") != FORMAT:
         raise FileError(f"'{path}' is an HDF5 file but no pair file of blurgen's")
     version = raw.get("format_version")
@@ -257,10 +259,10 @@ def read_header(path: Path) -> Header:
         if not isinstance(raw[name], kind) or (kind is int and raw[name] < 0):
             raise FileError(f"pair file '{path}': the attribute '{name}' is damaged: {str(raw[name])[:40]!r}")
     try:
-        recipe = Recipe.from_dict(json.loads(raw["recipe"]), f"of {path}")
-        if len(shape) != 3:
+        recipe = Recipe.from_dict(parse_json(raw["recipe"]), f"of {path}")
+        if len(shape) != 3 or 0 in shape or raw["count"] < 1:
             raise FileError(f"pair file '{path}' lacks the dataset 'sharp' of shape (N, H, W, C)")
-        options = json.loads(raw["dataset_options"])
+        options = parse_json(raw["dataset_options"])
         if not isinstance(options, dict):
             raise FileError(f"pair file '{path}': the attribute 'dataset_options' is damaged: {options!r}")
         return Header(
@@ -276,7 +278,9 @@ def read_header(path: Path) -> Header:
             compression=compression,
             version=raw["blurgen_version"],
         )
-    except json.JSONDecodeError as error:
+    except RecipeError:
+        raise
+    except ValueError as error:
         raise FileError(f"pair file '{path}': an attribute is damaged: {error}") from None
 
 
@@ -333,13 +337,20 @@ class CompressedColumn:
         if isinstance(key, np.ndarray) and key.dtype != bool:
             # HDF5 wants rising indices, each once
             rows, inverse = np.unique(np.where(key < 0, key + len(self), key), return_inverse=True)
-            return self._open()[rows][inverse]
+            return self._read(rows)[inverse]
         if isinstance(key, slice) and key.step is not None and key.step < 0:
             return self[np.arange(*key.indices(len(self)))]
-        return self._open()[key]
+        return self._read(key)
+
+    def _read(self, key: Any) -> Any:
+        try:
+            return self._open()[key]
+        except OSError as error:
+            what = " ".join(str(error).split())  # which filter failed, and not on which file
+            raise FileError(f"pair file '{self._path}': '{self._name}' cannot be read: {what}") from None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.asarray(self._open()[...], dtype)
+        return np.asarray(self._read(...), dtype)
 
     def __reduce__(self) -> Any:
         return CompressedColumn, (self._path, self._name, self.dtype, self.shape)

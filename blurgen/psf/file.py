@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from numpy.typing import NDArray
 
 from blurgen.errors import InputError
 from blurgen.psf.sizes import MAX_SIZE
+from blurgen.untrusted.bounds import RefusedError, check_growth
+from blurgen.untrusted.mat import MatFile
+from blurgen.untrusted.numpy_files import map_npy, npz_headers, read_npz
 
+MOST_BYTES = 1 << 28
 _READERS = ".npz, .npy, .mat and .png"
 
 
@@ -37,18 +42,21 @@ def load_psfs(path: str | os.PathLike[str]) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        If the file is missing or unreadable, or a PSF is empty, negative, not finite, or larger than
-        4095 pixels.
+        If the file is missing, unreadable or longer than 256 MiB, or a PSF is empty, negative, not finite, or
+        larger than 4095 pixels.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"PSF file '{path}': there is no such file")
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"PSF file '{path}' is longer than {MOST_BYTES} bytes")
     try:
         arrays = _read(path)
     except InputError:
         raise
     except Exception as error:  # readers of damaged files raise whatever they please
-        raise InputError(f"PSF file '{path}' cannot be read: {error}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"PSF file '{path}' cannot be read: {reason}") from error
     planes: list[tuple[str, NDArray[np.float64]]] = []
     for name, array in arrays:
         if array.dtype.kind in "fiub" and array.ndim == 2:
@@ -59,29 +67,39 @@ def load_psfs(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         raise InputError(f"PSF file '{path}' holds no two- or three-dimensional array of numbers")
     for name, plane in planes:
         _check(path, name, plane)
-    return _centred([plane for _, plane in planes])
+    return _centred([plane for _, plane in planes], path)
 
 
 def _read(path: Path) -> list[tuple[str, NDArray[Any]]]:
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return sorted(((n, archive[n]) for n in archive.files), key=_natural)
+        with zipfile.ZipFile(path) as archive:
+            headers = npz_headers(archive)
+            _check_total(path, sum(math.prod(header.shape) for header in headers.values()))
+            return sorted(((n, read_npz(archive, n, header)) for n, header in headers.items()), key=_natural)
     if suffix == ".npy":
-        return [(path.stem, np.load(path, allow_pickle=False))]
+        return [(path.stem, map_npy(path))]
     if suffix == ".mat":
-        import scipy.io
-
-        found = scipy.io.loadmat(path)
-        return sorted(((n, a) for n, a in found.items() if isinstance(a, np.ndarray)), key=_natural)
+        file = MatFile(path)
+        numbers = {n: each for n, each in file.variables.items() if not each.odd}
+        _check_total(path, sum(math.prod(each.shape) for each in numbers.values()))
+        return sorted(((n, file.read(n)) for n in numbers), key=_natural)
     if suffix == ".png":
-        from PIL import Image
+        from blurgen.untrusted.images import open_image
 
-        with Image.open(path) as image:
+        with open_image(path.read_bytes(), ("PNG",)) as image:
+            if max(image.size) > MAX_SIZE:
+                size = f"{image.height}×{image.width} pixels"
+                raise InputError(f"PSF file '{path}' has {size}; {MAX_SIZE} a side are the most")
             if image.mode not in ("L", "I", "I;16", "1"):
                 raise InputError(f"PSF file '{path}' is not gray")
             return [(path.stem, np.asarray(image))]
     raise InputError(f"PSF file '{path}': {_READERS} files can be read")
+
+
+def _check_total(path: Path, numbers: int) -> None:
+    """See that all arrays together may be that many numbers, as float64."""
+    check_growth("its arrays", 8 * numbers, path.stat().st_size)
 
 
 def _natural(item: tuple[str, Any]) -> list[tuple[int, int | str]]:
@@ -104,7 +122,7 @@ def _check(path: Path, name: str, plane: NDArray[np.float64]) -> None:
         raise InputError(f"{where} is empty: its weights are all 0")
 
 
-def _centred(planes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _centred(planes: list[NDArray[np.float64]], path: Path) -> NDArray[np.float64]:
     placed = []
     reach = 0
     for plane in planes:
@@ -115,6 +133,10 @@ def _centred(planes: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         columns = columns - math.floor(math.fsum(columns * values) + 0.5)
         reach = max(reach, int(abs(rows).max()), int(abs(columns).max()))
         placed.append((rows, columns, values))
+    try:
+        check_growth("PSFs of one size", 8 * len(placed) * (2 * reach + 1) ** 2, path.stat().st_size)
+    except RefusedError as error:
+        raise InputError(f"PSF file '{path}': {error}") from None
     out = np.zeros((len(placed), 2 * reach + 1, 2 * reach + 1))
     for k, (rows, columns, values) in enumerate(placed):
         out[k, rows + reach, columns + reach] = values

@@ -131,7 +131,7 @@ def open_source(dataset: str, *, data_dir: str | Path | None = None, seed: int =
             taken = ", ".join(known) or "none"
             raise InputError(f"{dataset}: no option '{option}'{_suggest(option, known)}; it takes {taken}")
 
-    # What each kind needs is imported only here: pooch, h5py, SciPy and Pillow take their time.
+    # What each kind needs is imported only here: requests, h5py, SciPy and Pillow take their time.
     source: Source
     match kind.partition(":")[0]:
         case "digits" | "plates" | "text" | "shapes" as drawn:

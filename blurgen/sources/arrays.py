@@ -35,6 +35,9 @@ from blurgen.sources.base import Source
 from blurgen.sources.levels import check_dtype, find_white, to_bytes
 from blurgen.sources.memory import MemorySource, content_sha256
 from blurgen.sources.per_process import PerProcess
+from blurgen.untrusted.hdf5 import check_filters, own_dataset
+from blurgen.untrusted.mat import MatFile
+from blurgen.untrusted.numpy_files import map_npy, npz_headers, read_npz
 
 # "first": images along the first axis. "last": MATLAB, along the last. "reversed": MATLAB as HDF5 stores
 # it, all axes in reverse.
@@ -186,10 +189,9 @@ def open_npz(name: str, path: Path, array: str | None = None) -> MemorySource:
         if _starts_with(path, _NPY):
             raise SourceError(f"{path} is one array, no archive: open it as 'npy:{path}'")
         with zipfile.ZipFile(path) as archive:
-            members = [each.removesuffix(".npy") for each in archive.namelist() if each.endswith(".npy")]
-            shapes = {each: _npy_shape(archive, f"{each}.npy") for each in members}
-            with archive.open(f"{_choose(path, array, shapes, 'first')}.npy") as file:
-                data = np.lib.format.read_array(file, allow_pickle=False)
+            headers = npz_headers(archive)
+            chosen = _choose(path, array, {each: header.shape for each, header in headers.items()}, "first")
+            data = read_npz(archive, chosen, headers[chosen])
     return _in_memory(name, data, "first")
 
 
@@ -254,12 +256,12 @@ def _open_npy(path: Path) -> NDArray[Any]:
     with _readable(path):
         if _starts_with(path, _ZIP):
             raise SourceError(f"{path} is an archive of arrays: open it as 'npz:{path}'")
-        return np.lib.format.open_memmap(path, mode="r")
+        return map_npy(path)
 
 
 def _open_hdf5(path: Path, dataset: str) -> Any:
     with _readable(path):
-        return _hdf5(path)[dataset]
+        return _dataset(_hdf5(path), dataset)
 
 
 def _hdf5(path: Path) -> Any:
@@ -270,6 +272,12 @@ def _hdf5(path: Path) -> Any:
         import hdf5plugin  # noqa: F401
 
     return h5py.File(path, "r")
+
+
+def _dataset(file: Any, name: str) -> Any:
+    dataset = own_dataset(file, name)
+    check_filters(dataset)
+    return dataset
 
 
 def _hdf5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
@@ -288,42 +296,29 @@ def _hdf5_shapes(file: Any) -> dict[str, tuple[int, ...]]:
 
 def _read_mat73(path: Path, variable: str | None) -> NDArray[Any]:
     with _hdf5(path) as file:
-        item = file[_choose(path, variable, _hdf5_shapes(file), "reversed")]
+        chosen = _choose(path, variable, _hdf5_shapes(file), "reversed")
+        item = _dataset(file, chosen)
+        check_dtype(item.dtype, f"{path}#{chosen}")
         data: NDArray[Any] = item[()]
         # MATLAB stores logical as uint8, and says so only here.
         return data.astype(bool) if item.attrs.get("MATLAB_class") == b"logical" else data
 
 
 def _read_mat5(path: Path, variable: str | None) -> NDArray[Any]:
-    from scipy import io, sparse
-
-    try:
-        shapes = {each: tuple(shape) for each, shape, _ in io.whosmat(path)}
-        chosen = _choose(path, variable, shapes, "last")
-        # With mat_dtype, double stays double: MATLAB's file stores whole doubles as bytes, to save space.
-        data = io.loadmat(path, variable_names=[chosen], mat_dtype=True)[chosen]
-    except (OSError, SourceError):
-        raise
-    except Exception as error:
-        # On damaged files, loadmat lets nearly anything pass: ValueError, TypeError, zlib.error, …
-        raise SourceError(f"{path} is no readable MATLAB file: {error}") from error
-    if sparse.issparse(data):
+    file = MatFile(path)
+    images = {name: each for name, each in file.variables.items() if each.odd in ("", "sparse")}
+    if variable in file.variables:
+        images[variable] = file.variables[variable]
+    shapes = {name: each.shape for name, each in images.items()}
+    chosen = _choose(path, variable, shapes, "last")
+    if file.variables[chosen].odd == "sparse":
         raise SourceError(f"{path}: {chosen} is sparse; store full({chosen})")
-    return np.asarray(data)
+    return file.read(chosen)
 
 
 def _starts_with(path: Path, magic: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(magic)) == magic
-
-
-def _npy_shape(archive: zipfile.ZipFile, member: str) -> tuple[int, ...]:
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        return read(file)[0]
 
 
 def _choose(path: Path, wanted: str | None, shapes: dict[str, tuple[int, ...]], order: Order) -> str:
@@ -379,8 +374,11 @@ def _readable(what: Path | str) -> Iterator[None]:
     """Say in our terms why a file cannot be read."""
     try:
         yield
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+    except SourceError:
+        raise
+    except Exception as error:
+        # on damaged files, zipfile and h5py let nearly anything pass: zlib.error, RuntimeError, TypeError, …
+        reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
         raise SourceError(f"{what} cannot be read: {reason}") from error
 
 

@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import hashlib
 import shutil
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO
+from urllib.parse import urljoin, urlsplit
 
 from blurgen.errors import SourceError
 
@@ -29,21 +31,26 @@ MIRRORS: dict[str, tuple[str, ...]] = {
 }
 
 _CHUNK = 1 << 16
+_TIMEOUT = 30.0  # seconds without a byte, after which a mirror is given up
+_WINDOW = 60.0  # seconds in which at least `_CHUNK` bytes have to come
+_MOST_BYTES = 1 << 30
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def cache_dir() -> Path:
-    """Give the folder that downloads are kept in: the user's cache folder, as pooch finds it."""
-    import pooch
+    """Give the folder that downloads are kept in: the user's cache folder, where the system keeps such."""
+    import platformdirs
 
-    return Path(pooch.os_cache("blurgen"))
+    return platformdirs.user_cache_path("blurgen")
 
 
 def fetch(dataset: str, filename: str, sha256: str) -> Path:
     """Give a published file, downloading it unless the cache holds it.
 
     A download goes to ``FILENAME.part``, which a later call resumes, and gets its name once its hash is
-    right; a cached file whose hash is wrong is fetched again. Processes that want the same file wait for
-    each other.
+    right; a cached file whose hash is wrong is fetched again. A mirror that stops sending, crawls, sends too
+    much or leads away from https is given up for the next. Processes that want the same file wait for each
+    other.
 
     Parameters
     ----------
@@ -161,75 +168,79 @@ _NOTHING_LEFT = "nothing left to send"
 
 def _download(url: str, part: Path) -> str | None:
     """Append to `part` what it lacks; gives the reason where that fails."""
-    import pooch
+    import requests
 
-    # pooch depends on requests and lets its exceptions pass.
-    from requests import exceptions
-
-    with part.open("ab") as out, _progress(Path(urlsplit(url).path).name, out.tell()) as bar:
-
-        def restart_if_whole(response: Any, **_: Any) -> None:
-            if response.status_code == 200:
-                out.truncate(0)
-
+    with part.open("ab") as out:
         headers = {"Accept-Encoding": "identity"}
         if out.tell():
             headers["Range"] = f"bytes={out.tell()}-"
-        get = pooch.HTTPDownloader(
-            progressbar=bar, chunk_size=_CHUNK, headers=headers, hooks={"response": restart_if_whole}
-        )
+        hooks = {"response": partial(_check_redirect, url)}
         try:
-            get(url, out, None)
-        except exceptions.HTTPError as error:
-            status = getattr(error.response, "status_code", None)
-            return _NOTHING_LEFT if status == 416 else f"HTTP status {status}"
-        except exceptions.Timeout:
+            with requests.get(url, headers=headers, hooks=hooks, timeout=_TIMEOUT, stream=True) as response:
+                return _take(response, out, Path(urlsplit(url).path).name)
+        except requests.exceptions.Timeout:
             return "no answer in time"
-        except (exceptions.ChunkedEncodingError, exceptions.ConnectionError):
-            return f"broke off after {out.tell()} bytes" if out.tell() else "no connection"
-        except exceptions.RequestException as error:
+        except requests.exceptions.ConnectionError:
+            return "no connection"
+        except requests.exceptions.RequestException as error:
             return str(error)
+
+
+def _take(response: Any, out: BinaryIO, label: str) -> str | None:
+    """Write what a mirror sends; gives the reason where it ends early, or is given up."""
+    from urllib3.exceptions import HTTPError
+
+    if response.status_code == 416:
+        return _NOTHING_LEFT
+    if response.status_code not in (200, 206):
+        return f"HTTP status {response.status_code}"
+    if response.status_code == 200:
+        out.truncate(0)
+    length = response.headers.get("Content-Length", "")
+    total = out.tell() + int(length) if length.isdecimal() else None
+    began, before = time.monotonic(), out.tell()
+    with _progress(label, out.tell(), total) as advance:
+        try:
+            while block := response.raw.read1(_CHUNK):
+                out.write(block)
+                advance(len(block))
+                if out.tell() > _MOST_BYTES:
+                    return f"sent more than {_MOST_BYTES} bytes"
+                if time.monotonic() - began > _WINDOW:
+                    if out.tell() - before < _CHUNK:
+                        return f"too slow: {out.tell() - before} bytes in {_WINDOW:g} s"
+                    began, before = time.monotonic(), out.tell()
+        except HTTPError:
+            return f"broke off after {out.tell()} bytes"
     return None
 
 
-class _Bar:
-    """What pooch asks of a progress bar, passed on to rich."""
+def _check_redirect(asked: str, response: Any, **_: Any) -> None:
+    """See that a mirror leads to https; one on this very machine may lead to another there."""
+    from requests.exceptions import InvalidURL
 
-    def __init__(self, progress: Any, label: str, present: int) -> None:
-        self._progress, self._present = progress, present
-        self._task = progress.add_task(label, total=None, completed=present)
-
-    @property
-    def total(self) -> int:
-        return int(self._progress.tasks[0].total or 0) - self._present
-
-    @total.setter
-    def total(self, size: int) -> None:
-        self._progress.update(self._task, total=size + self._present)
-
-    def update(self, size: int) -> None:
-        self._progress.advance(self._task, size)
-
-    def reset(self) -> None:
-        self._progress.update(self._task, completed=self._present)
-
-    def close(self) -> None:
-        """Do nothing: the context of the download ends the bar."""
+    if not response.is_redirect:
+        return
+    there = urlsplit(urljoin(response.url, response.headers["location"]))
+    local = {urlsplit(asked).hostname, there.hostname} <= _LOOPBACK
+    if there.scheme != "https" and not (there.scheme == "http" and local):
+        raise InvalidURL(f"leads to {there.scheme}://{there.netloc}, not to https")
 
 
 @contextlib.contextmanager
-def _progress(label: str, present: int) -> Iterator[_Bar | bool]:
-    """Show a progress bar if standard error is a terminal."""
+def _progress(label: str, present: int, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar if standard error is a terminal; gives what is to be told of new bytes."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield False
+        yield lambda size: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        yield _Bar(progress, label, present)
+        task = progress.add_task(label, total=total, completed=present)
+        yield lambda size: progress.advance(task, size)
 
 
 def _is_whole(path: Path, sha256: str) -> bool:

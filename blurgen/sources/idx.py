@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from blurgen.errors import InputError, SourceError
 from blurgen.sources.memory import LabelledMemorySource, MemorySource
+from blurgen.untrusted.bounds import RefusedError, check_growth
 
 
 @dataclass(frozen=True)
@@ -243,8 +244,6 @@ def open_idx(name: str, path: Path) -> MemorySource:
         If a file cannot be read or is no IDX file of bytes, or if there are not as many labels as images.
     """
     images = read_idx(path, 3)
-    if 0 in images.shape:
-        raise SourceError(f"{path} holds no images: its header says {_times(images.shape)}")
     match = re.fullmatch(r"(.*)images[-.]idx3-ubyte(?:\.gz)?", path.name)
     beside = match and _find(path.parent, f"{match[1]}labels-idx1-ubyte")
     if not beside:
@@ -276,23 +275,32 @@ def read_idx(path: Path, ndim: int, md5: str | None = None) -> NDArray[np.uint8]
     ------
     SourceError
         If the file cannot be read, its gzip stream is truncated or damaged, its magic number is another,
-        its length is not what its header says, or its hash is another.
+        its length is not what its header says, it holds nothing, or its hash is another.
     """
-    return _parse(path, _read_decompressed(path), ndim, md5)
+    return _parse(path, _read_decompressed(path, ndim), ndim, md5)
 
 
-def _read_decompressed(path: Path) -> bytes:
+def _read_decompressed(path: Path, ndim: int) -> bytes:
+    """The content, of which no more is unpacked than one byte beyond what its header says."""
     try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            if not packed:
+                return file.read()
+            stream = gzip.GzipFile(fileobj=file)
+            header = stream.read(4 + 4 * ndim)
+            length = math.prod(struct.unpack(f">{ndim}I", header[4:])) if len(header) == 4 + 4 * ndim else 0
+            check_growth("what its header says", length, path.stat().st_size)
+            return header + stream.read(length + 1)
+    except RefusedError as error:
+        raise SourceError(f"{path} is refused: {error}") from error
     except EOFError as error:
         raise SourceError(f"{path} is truncated: its gzip stream ends early") from error
     except (zlib.error, gzip.BadGzipFile) as error:
         raise SourceError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    return content
 
 
 def _parse(path: Path, content: bytes, ndim: int, md5: str | None) -> NDArray[np.uint8]:
@@ -306,11 +314,12 @@ def _parse(path: Path, content: bytes, ndim: int, md5: str | None) -> NDArray[np
             f"{path} is no IDX file of {ndim}-dimensional bytes: magic number {magic:#010x}, expected "
             f"{expected:#010x}"
         )
-    if len(content) - header != math.prod(shape):
-        raise SourceError(
-            f"{path} holds {len(content) - header} bytes of data, its header says {_times(shape)} = "
-            f"{math.prod(shape)}"
-        )
+    held, said = len(content) - header, math.prod(shape)
+    if held != said:
+        how_much = f"{held} bytes of data" if held < said else f"more than {said} bytes of data"
+        raise SourceError(f"{path} holds {how_much}, its header says {_times(shape)} = {said}")
+    if said == 0:  # NumPy makes no array of 0 by very many
+        raise SourceError(f"{path} holds nothing: its header says {_times(shape)}")
     if md5 is not None:
         found = _md5(content)
         if found != md5:
@@ -319,7 +328,7 @@ def _parse(path: Path, content: bytes, ndim: int, md5: str | None) -> NDArray[np
 
 
 def _load(part: Published, path: Path, name: str) -> NDArray[np.uint8]:
-    content = _read_decompressed(path)
+    content = _read_decompressed(path, len(part.shape))
     array = _parse(path, content, len(part.shape), part.md5)
     if array.shape != part.shape:
         raise SourceError(f"{path} holds {_times(array.shape)}, {name} has {_times(part.shape)}")

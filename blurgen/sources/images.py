@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from blurgen.untrusted.images import open_image
 
 Mode = Literal["gray", "rgb"]
 
@@ -34,12 +35,13 @@ def decode(content: bytes) -> Image.Image:
     Raises
     ------
     ValueError
-        If the file cannot be decoded, whatever the cause; the message is the cause.
+        If the file cannot be decoded, or has more pixels than `open_image` allows; the message is the cause.
     """
     try:
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
+        with open_image(content, _FORMATS) as opened:
             opened.load()
-            return _to_8_bits(ImageOps.exif_transpose(opened))
+            ImageOps.exif_transpose(opened, in_place=True)
+            return _to_8_bits(opened)
     except UnidentifiedImageError as error:
         raise ValueError(f"no {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image") from error
     except Exception as error:

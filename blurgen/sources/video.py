@@ -15,6 +15,9 @@ from blurgen.errors import SourceError
 from blurgen.sources.per_process import PerProcess
 
 _FORWARD = 64  # frames that are rather decoded than jumped over
+_MOST_PIXELS = 1 << 25  # of a frame
+# texts that FFmpeg takes for a list of other files, or of addresses
+_LISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0", b"[playlist]", b"#FFMETA")
 
 
 class Video:
@@ -133,8 +136,15 @@ def _cv2(path: Path) -> Any:
 def _opened(path: Path) -> Any:
     if not path.is_file():
         raise SourceError(f"{path} does not exist" if not path.exists() else f"{path} is no file")
+    with path.open("rb") as file:
+        first = file.read(64)
+    if first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_LISTS):
+        raise SourceError(f"{path} is a list of videos, allowed is a video")
     cv2 = _cv2(path)
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
         raise SourceError(f"{path} is no video that OpenCV can decode")
+    width, height = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > _MOST_PIXELS:
+        raise SourceError(f"{path} has frames of {height}×{width} pixels; {_MOST_PIXELS} are the most")
     return capture

@@ -17,7 +17,9 @@ from blurgen.distributions import AnyDistribution, Between, Constant, parse
 from blurgen.draws import Draws
 from blurgen.errors import InputError
 from blurgen.psf.disk import disk_size
+from blurgen.psf.file import MOST_BYTES
 from blurgen.stages.base import Columns, PsfStage
+from blurgen.untrusted.bounds import RefusedError, read_named
 
 _LONGEST = 1023.0
 
@@ -152,9 +154,10 @@ def _loaded(path: str, sha256: str) -> NDArray[np.float32]:
 
 def _file_sha256(path: str) -> str:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"PSF file '{path}' cannot be read: {error.strerror}") from None
+        return hashlib.sha256(read_named(Path(path), MOST_BYTES)).hexdigest()
+    except (OSError, RefusedError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"PSF file '{path}' cannot be read: {reason}") from None
 
 
 class Given(PsfStage):

@@ -130,20 +130,37 @@ def build(name: str, channels: int, /, **arguments: Any) -> Network:
         )
     try:
         return network(channels=channels, **arguments)
-    except (TypeError, ValueError) as error:
-        raise TrainerError(f"network '{name}': {error}") from None
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:  # PyTorch's own, too
+        raise TrainerError(f"network '{name}': {' '.join(str(error).split())}") from None
+
+
+_WIDEST = 4096
+_MOST_BLOCKS = 256
 
 
 def check_width(width: int, least: int = 1) -> None:
-    """See that a network's width is a whole number, `least` or more.
+    """See that a network's width is a whole number, `least` to 4096.
 
     Raises
     ------
     ValueError
         If it is not; `build` tells of which network.
     """
-    if isinstance(width, bool) or not isinstance(width, int) or width < least:
-        raise ValueError(f"width {width!r}: a whole number, {least} or more, is needed")
+    if isinstance(width, bool) or not isinstance(width, int) or not least <= width <= _WIDEST:
+        raise ValueError(f"width {width!r}: a whole number, {least} … {_WIDEST}, is needed")
+
+
+def check_blocks(*levels: int) -> None:
+    """See that numbers of blocks are whole, 0 to 256.
+
+    Raises
+    ------
+    ValueError
+        If one is not; `build` tells of which network.
+    """
+    for blocks in levels:
+        if isinstance(blocks, bool) or not isinstance(blocks, int) or not 0 <= blocks <= _MOST_BLOCKS:
+            raise ValueError(f"{blocks!r} blocks: a whole number, 0 … {_MOST_BLOCKS}, is needed")
 
 
 def check_share(name: str, share: float) -> None:

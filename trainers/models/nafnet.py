@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainers.models.base import Network, check_width, register
+from trainers.models.base import Network, check_blocks, check_width, register
+
+_MOST_LEVELS = 8
 
 
 class _LayerNorm(nn.Module):
@@ -55,10 +56,6 @@ class _Block(nn.Module):
         return features + self.gamma * mixed
 
 
-def _is_count(blocks: Any) -> bool:
-    return type(blocks) is int and blocks >= 0
-
-
 @register("nafnet")
 class NafNet(Network):
     """A U-Net of blocks without activation functions: (B, C, H, W) to the same, plus the input.
@@ -90,10 +87,11 @@ class NafNet(Network):
         super().__init__()
         check_width(width)
         for name, levels in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(levels, list | tuple) or not all(map(_is_count, levels)):
+            if not isinstance(levels, list | tuple):
                 raise ValueError(f"{name} {levels!r}: a list of whole numbers, such as [1,1,1], is needed")
-        if not _is_count(middle):
-            raise ValueError(f"middle {middle!r}: a whole number is needed")
+        check_blocks(*encoder, middle, *decoder)
+        if len(encoder) > _MOST_LEVELS:
+            raise ValueError(f"encoder has {len(encoder)} levels; {_MOST_LEVELS} are the most")
         if len(encoder) != len(decoder):
             raise ValueError(f"encoder has {len(encoder)} levels, decoder {len(decoder)}")
         self.channels = channels
