@@ -224,6 +224,7 @@ def make(
                 compression=compression,
                 overwrite=overwrite,
                 progress=progress,
+                note=progress.note,
             )
     except KeyboardInterrupt:
         partial = partial_path(out)
@@ -367,9 +368,14 @@ def export(
 def verify(
     file: _File,
     sample: Annotated[
-        int, typer.Option(min=1, help="How many pairs, spread over the file, its first and last included.")
+        int,
+        typer.Option(
+            min=0,
+            help="How many pairs are made again, spread over the file, its first and last included; with 0 "
+            "no source is needed.",
+        ),
     ] = 1000,
-    every: Annotated[bool, typer.Option("--all", help="Check every pair.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Make every pair again.")] = False,
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Where the same images lie now, if they have moved.")
     ] = None,
@@ -377,7 +383,7 @@ def verify(
     threads: _Threads = None,
     quiet: _Quiet = False,
 ) -> None:
-    """Make pairs of a file again from its source, and compare every byte."""
+    """Compare all checksums of a file; then make pairs again from its source, and compare every byte."""
     from blurgen.verification import verify as verify_file
 
     progress = shown_progress(quiet)

@@ -55,6 +55,7 @@ def make(
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
+    note: Callable[[str], None] | None = None,
     **source_options: Any,
 ) -> Path:
     """Make a pair file.
@@ -88,6 +89,8 @@ def make(
         Where data sets lie; by default the environment variable ``BLURGEN_DATA`` says it.
     progress : callable, optional
         Called with (pairs done, pairs in all) now and then.
+    note : callable, optional
+        Called with a sentence where a partial file turns out to be damaged; what is, is made again.
     **source_options
         Options of the source, e.g. ``split="test"``, ``patch=256``.
 
@@ -112,7 +115,7 @@ def make(
     chosen = _recipe_for(source, recipe).with_copies(copies)
     header = header_for(source, chosen, seed=seed, count=count, psf=psf, compression=compression)
     workers = pool.checked(threads)
-    with PairWriter(out, header, overwrite=overwrite) as writer:
+    with PairWriter(out, header, overwrite=overwrite, threads=workers, note=note) as writer:
         _fill(writer, source, header, workers, progress)
     return Path(out)
 
@@ -202,11 +205,11 @@ def _recipe_for(source: Source, recipe: Recipe | str | os.PathLike[str] | None) 
 
 
 def chunk_rows(header: Header) -> int:
-    """How many pairs a thread takes at a time: whole chunks of a compressed file."""
+    """How many pairs a thread takes at a time: whole blocks."""
     height, width, channels = header.shape
     pair = 2 * height * width * channels + 4 * header.psf_size**2
     rows = max(1, min(4096, _CHUNK_BYTES // pair))
-    return -(-rows // header.chunk_rows) * header.chunk_rows
+    return max(1, rows // header.block_rows) * header.block_rows
 
 
 def _fill(

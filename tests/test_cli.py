@@ -117,7 +117,7 @@ def test_the_examples_parse(command):
         ["info"],
         ["show", "a.h5"],
         ["show", "a.h5", "--out", "a.png", "--count", "0"],
-        ["verify", "a.h5", "--sample", "0"],
+        ["verify", "a.h5", "--sample", "-1"],
         ["psf"],
         ["psf", "sinc"],
         ["psf", "motion"],
@@ -562,8 +562,9 @@ def test_verify_says_yes_or_names_the_row(run, made, tmp_path):
     code, out, err = run("verify", copy, "--all", "--quiet")
     assert (code, out) == (1, "")
     assert err.startswith("blurgen: ")
-    assert "blurred in row 31" in err
+    assert "was damaged since it was made: blurred in rows 0–59" in err
     assert err.count("\n") == 1
+    assert "all 60 pairs are right" in run("verify", made, "--sample", 0)[1]
 
 
 def test_verify_of_another_source(run, made):

@@ -2,7 +2,7 @@
 
 A file is laid out once: attributes, and every dataset of its final shape. Uncompressed, all datasets are
 contiguous, so that their bytes have their final places from the start. Compressed, images and PSFs are in
-chunks of `Header.chunk_rows` rows, which are stored at the end; the columns of numbers stay contiguous.
+chunks of `Header.block_rows` rows, which are stored at the end; the columns of numbers stay contiguous.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurgen._version import __version__
 from blurgen.errors import BlurgenError, FileError, InputError
@@ -37,8 +38,12 @@ _ATTRIBUTES: dict[str, type] = {
     "dataset_sha256": str,
     "count": int,
     "copies": int,
+    "block_rows": int,
 }
-_CHUNK_BYTES = 1 << 16  # of a compressed chunk of images: one is undone to read one row
+_BLOCK_BYTES = 1 << 16  # of the images of a block: compressed, one is undone to read one row
+_SUM = np.dtype("<u4")
+_BLOCK_SUMS = "crc32/blocks"
+_FILE_SUMS = "crc32/file"
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class Header:
             "dataset_sha256": self.dataset_sha256,
             "count": self.count,
             "copies": self.recipe.copies,
+            "block_rows": self.block_rows,
         }
 
     def columns(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
@@ -116,11 +122,14 @@ class Header:
         return columns
 
     @property
-    def chunk_rows(self) -> int:
-        """How many rows a compressed chunk holds; 1 where nothing is compressed."""
-        if not self.compression:
-            return 1
-        return max(1, min(self.count, _CHUNK_BYTES // int(np.prod(self.shape))))
+    def block_rows(self) -> int:
+        """How many rows a block has; the last one may have fewer. Blocks have checksums of their own."""
+        return max(1, min(self.count, _BLOCK_BYTES // int(np.prod(self.shape))))
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return -(-self.count // self.block_rows)
 
     @property
     def in_chunks(self) -> list[str]:
@@ -139,6 +148,24 @@ class Place(NamedTuple):
     def row_bytes(self) -> int:
         """Bytes of a row."""
         return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
+
+
+class Layout(NamedTuple):
+    """Where the bytes of a file lie.
+
+    Attributes
+    ----------
+    columns : dict
+        Name → place of every dataset of `Header.columns`.
+    block_sums : Place
+        Of the checksums of the blocks, a row a block, its numbers in the order of the sorted names.
+    file_sums : Place
+        Of the checksums of the rest: see `blurgen.pairs.sums`.
+    """
+
+    columns: dict[str, Place]
+    block_sums: Place
+    file_sums: Place
 
 
 @contextmanager
@@ -182,45 +209,69 @@ def lay_out(path: Path, header: Header) -> None:
                     name,
                     shape,
                     dtype,
-                    chunks=(header.chunk_rows, *row_shape),
+                    chunks=(header.block_rows, *row_shape),
                     compression=used.filter_id,
                     compression_opts=used.options,
                     track_times=False,
                 )
                 continue
-            creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            creation.set_obj_track_times(False)  # no clock goes into the file
-            creation.set_layout(h5py.h5d.CONTIGUOUS)
-            creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            space = h5py.h5s.create_simple(shape)
-            h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
+            _create_contiguous(file, name, shape, dtype)
+        file.create_group("crc32")
+        for name, (shape, dtype) in _sums(header).items():
+            _create_contiguous(file, name, shape, dtype)
 
 
-def read_places(path: Path, header: Header) -> dict[str, Place]:
-    """Where each dataset lies, after a check that the file is laid out as its header says."""
+def _create_contiguous(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     import h5py
 
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)  # no clock goes into the file
+    creation.set_layout(h5py.h5d.CONTIGUOUS)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
+
+
+def _sums(header: Header) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """The datasets of checksums: shape and dtype."""
+    return {_BLOCK_SUMS: ((header.blocks, len(header.columns())), _SUM), _FILE_SUMS: ((3,), _SUM)}
+
+
+def read_layout(path: Path, header: Header) -> Layout:
+    """Where each dataset lies, after a check that the file is laid out as its header says.
+
+    Raises
+    ------
+    FileError
+        If a dataset is missing, of another shape or dtype, or cut off.
+    """
+    expected = {name: ((header.count, *row), dtype) for name, (dtype, row) in header.columns().items()}
     places = {}
     with _opened(path, "r", "read", locking=False) as file:
         size = path.stat().st_size
-        for name, (dtype, row_shape) in header.columns().items():
-            dataset = file.get(name)
-            if not isinstance(dataset, h5py.Dataset):
-                raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
-            if dataset.shape != (header.count, *row_shape) or dataset.dtype != dtype:
-                raise FileError(
-                    f"pair file '{path}': dataset '{name}' is {dataset.dtype} {dataset.shape}, "
-                    f"{dtype} {(header.count, *row_shape)} is expected"
-                )
-            offset = dataset.id.get_offset()
-            place = Place(dtype, row_shape, -1 if offset is None else offset)
-            if offset is not None and offset + header.count * place.row_bytes > size:
-                raise FileError(
-                    f"pair file '{path}' is truncated: dataset '{name}' ends beyond its {size} bytes"
-                )
-            places[name] = place
-    return places
+        for name, (shape, dtype) in {**expected, **_sums(header)}.items():
+            places[name] = _place(path, file.get(name), name, shape, dtype, size)
+    return Layout({name: places[name] for name in expected}, places[_BLOCK_SUMS], places[_FILE_SUMS])
+
+
+def _place(
+    path: Path, dataset: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], size: int
+) -> Place:
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
+    if dataset.shape != shape or dataset.dtype != dtype:
+        raise FileError(
+            f"pair file '{path}': dataset '{name}' is {dataset.dtype} {dataset.shape}, "
+            f"{dtype} {shape} is expected"
+        )
+    offset = dataset.id.get_offset()
+    place = Place(dtype, shape[1:], -1 if offset is None else offset)
+    if offset is not None and offset + shape[0] * place.row_bytes > size:
+        raise FileError(f"pair file '{path}' is truncated: dataset '{name}' ends beyond its {size} bytes")
+    return place
 
 
 def read_header(path: Path) -> Header:
@@ -258,7 +309,7 @@ def read_header(path: Path) -> Header:
             raise FileError(f"pair file '{path}': the attribute '{name}' is damaged: {str(raw[name])[:40]!r}")
     try:
         recipe = Recipe.from_dict(json.loads(raw["recipe"]), f"of {path}")
-        if len(shape) != 3:
+        if len(shape) != 3 or 0 in shape:
             raise FileError(f"pair file '{path}' lacks the dataset 'sharp' of shape (N, H, W, C)")
         options = json.loads(raw["dataset_options"])
         if not isinstance(options, dict):
@@ -299,6 +350,15 @@ def store_chunks(path: Path, chunks: Iterable[tuple[str, int, bytes]]) -> None:
         for name, row, data in chunks:
             dataset = file[name]
             dataset.id.write_direct_chunk((row, *(0 for _ in dataset.shape[1:])), data)
+
+
+def mapped_columns(path: Path, header: Header, layout: Layout) -> dict[str, NDArray[Any]]:
+    """Memory maps of the contiguous datasets."""
+    return {
+        name: np.memmap(path, place.dtype, "r", place.offset, (header.count, *place.row_shape))
+        for name, place in layout.columns.items()
+        if place.offset >= 0
+    }
 
 
 class CompressedColumn:

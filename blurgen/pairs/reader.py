@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from blurgen.degradation import Pairs
 from blurgen.errors import FileError
-from blurgen.pairs.format import CompressedColumn, read_header, read_places
+from blurgen.pairs.format import CompressedColumn, read_header, read_layout
 from blurgen.recipe import Recipe
 
 
@@ -45,6 +45,8 @@ class PairFile:
         int64, shape (N,), where the source has labels.
     psf : ndarray or None
         float32, shape (N, k, k), where PSFs were asked for.
+    layout : Layout
+        Where the bytes of the file lie.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -52,12 +54,12 @@ class PairFile:
         if self.path.suffix == ".partial":
             raise FileError(f"'{self.path}' is still being made: run the command that began it again")
         self.header = read_header(self.path)
-        self._places = read_places(self.path, self.header)
+        self.layout = read_layout(self.path, self.header)
         self._maps: dict[str, Any] = {}
 
     def _column(self, name: str) -> Any:
         if name not in self._maps:
-            place = self._places[name]
+            place = self.layout.columns[name]
             shape = (self.header.count, *place.row_shape)
             if place.offset < 0:
                 self._maps[name] = CompressedColumn(self.path, name, place.dtype, shape)
@@ -90,7 +92,7 @@ class PairFile:
     @property
     def params(self) -> dict[str, NDArray[Any]]:
         """The drawn parameters."""
-        names = [name for name in self._places if name.startswith("params/")]
+        names = [name for name in self.layout.columns if name.startswith("params/")]
         return {name.removeprefix("params/"): self._column(name) for name in names}
 
     @property

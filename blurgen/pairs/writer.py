@@ -1,9 +1,10 @@
 """Making a pair file so that a crash at any instant does no harm.
 
 1. ``NAME.partial`` is laid out and its space reserved; its HDF5 metadata does not change any more.
-2. Threads write raw rows at their datasets' offsets. Every second or so what was written is synced to the
-   disk and then noted in ``NAME.journal``.
-3. When every row is noted, the file is synced, opened and checked, and renamed to ``NAME``.
+2. Threads write raw rows at their datasets' offsets, a number of whole blocks at a time, and the blocks'
+   checksums. Every second or so what was written is synced to the disk and then noted in ``NAME.journal``.
+3. When every row is noted, the checksums of the rest are written; the file is synced, opened and checked, and
+   renamed to ``NAME``.
 
 Compressed chunks have no place of their own before all are known. Threads append them to ``NAME.chunks``, and
 the journal notes where; in the end they are put, in order, into a copy of the partial file.
@@ -17,7 +18,8 @@ import glob
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,9 +28,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import FileError, InputError
+from blurgen.pairs.checking import Blocks, blocks_of, damaged_blocks, rows_of
 from blurgen.pairs.compression import codec
-from blurgen.pairs.format import Header, lay_out, read_header, read_places, reason, store_chunks
-from blurgen.pairs.journal import Journal, noted_rows
+from blurgen.pairs.format import (
+    Header,
+    lay_out,
+    mapped_columns,
+    read_header,
+    read_layout,
+    reason,
+    store_chunks,
+)
+from blurgen.pairs.journal import Journal, Line, noted_lines
+from blurgen.pairs.sums import read_block_sums, sums_of_blocks, sums_of_file
 
 
 def partial_path(path: Path) -> Path:
@@ -57,7 +69,18 @@ def kept(path: Path) -> tuple[int, int]:
     partial = partial_path(path)
     if not partial.exists():
         return 0, 0
-    return noted_rows(journal_path(path)), read_header(partial).count
+    header = read_header(partial)
+    lines, _ = noted_lines(journal_path(path), header.count, _numbers(header))
+    return sum(stop - start for start, stop in rows_of(_noted(lines, header), header)), header.count
+
+
+def _numbers(header: Header) -> int:
+    """How many numbers a line of the journal has: start, stop, and place, size and CRC-32 of each chunk."""
+    return 2 + 3 * len(header.in_chunks)
+
+
+def _noted(lines: list[Line], header: Header) -> Blocks:
+    return blocks_of([(line[0], line[1]) for line in lines], header)
 
 
 class PairWriter:
@@ -74,6 +97,10 @@ class PairWriter:
         What is to be made.
     overwrite : bool
         Whether a file of that name may be replaced, and a partial one of other arguments discarded.
+    threads : int
+        On how many threads the rows that are there already are compared with their checksums.
+    note : callable, optional
+        Called with a sentence about what was found damaged and will be made again.
 
     Raises
     ------
@@ -82,18 +109,29 @@ class PairWriter:
         cannot be created or does not fit on the disk.
     """
 
-    def __init__(self, path: str | os.PathLike[str], header: Header, *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        header: Header,
+        *,
+        overwrite: bool = False,
+        threads: int = 1,
+        note: Callable[[str], None] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.header = header
         self._partial = partial_path(self.path)
         self._overwrite = overwrite
         self._lock = threading.Lock()
-        self._pending: list[tuple[int, ...]] = []
+        self._pending: list[Line] = []
         self._codec = codec(header.compression) if header.compression else None
         self._file = self._chunks = -1
         self._journal: Journal | None = None
         try:
             self._open()
+            for damage in self._damages(threads):
+                if note:
+                    note(damage)
         except OSError as error:
             self._close()
             raise self._failed(error) from None
@@ -113,15 +151,43 @@ class PairWriter:
             self._begin()
         if self._file < 0:
             self._resume()
-        self._places = read_places(self._partial, self.header)
-        numbers = 2 + 2 * len(self.header.in_chunks)
-        self._journal = Journal(journal_path(self.path), self.header.count, numbers)
+        self._layout = read_layout(self._partial, self.header)
+        self._journal = Journal(journal_path(self.path), self.header.count, _numbers(self.header))
+        self._done = _noted(self._journal.lines, self.header)
         if self._codec:
             self._chunks = os.open(chunks_path(self.path), os.O_RDWR | os.O_CREAT, 0o644)
             # what was appended and never noted is forgotten
-            self._end = max((line[-2] + line[-1] for line in self._journal.lines), default=0)
-            if os.fstat(self._chunks).st_size < self._end:
-                raise FileError(f"'{chunks_path(self.path)}' is truncated: delete '{self._partial}'")
+            self._end = max((line[-3] + line[-2] for line in self._journal.lines), default=0)
+
+    def _damages(self, threads: int) -> Iterator[str]:
+        """What is damaged of that which is there already, in sentences; its rows count as missing."""
+        assert self._journal is not None
+        if self._journal.damaged:
+            many = f"{self._journal.damaged} damaged line{'s' * (self._journal.damaged > 1)}"
+            yield f"'{journal_path(self.path)}' has {many}: what they noted is made again"
+        if not self._done.any():
+            return
+        columns = mapped_columns(self._partial, self.header, self._layout)
+        sums = read_block_sums(self._file, self.header, self._layout)
+        damaged = damaged_blocks(self.header, columns, sums, self._done, threads)
+        unsound = np.logical_or.reduce(list(damaged.values()), initial=False, dtype=np.bool_)
+        if self._codec:
+            unsound = unsound | self._done & ~blocks_of(self._sound_chunks(), self.header)
+        if unsound.any():
+            self._done &= ~unsound
+            rows = sum(stop - start for start, stop in rows_of(unsound, self.header))
+            yield f"'{self._partial}' was damaged since it was written: {rows:,} of its rows are made again"
+
+    def _sound_chunks(self) -> list[tuple[int, int]]:
+        """The rows whose compressed chunks are as they were written."""
+        return [
+            (line[0], line[1])
+            for line in self._lines_of_blocks()
+            if all(
+                zlib.crc32(os.pread(self._chunks, size, at)) == crc
+                for at, size, crc in zip(line[2::3], line[3::3], line[4::3], strict=True)
+            )
+        ]
 
     def _check_free(self) -> None:
         if self.path.exists() and not self._overwrite:
@@ -213,28 +279,33 @@ class PairWriter:
         return FileError(f"'{self.path}' cannot be written: {reason(error)}")
 
     def missing(self) -> list[tuple[int, int]]:
-        """The ranges of rows that are not yet written; they begin at multiples of the header's chunk_rows."""
-        assert self._journal is not None
-        return self._journal.missing()
+        """The ranges of rows that are not yet written, in whole blocks."""
+        return rows_of(~self._done, self.header)
 
     def write(self, start: int, columns: Mapping[str, NDArray[Any]]) -> None:
         """Write rows from `start` on: every dataset by its name, of equal length. Thread-safe.
 
-        In a compressed file `start` is a multiple of the header's chunk_rows, and so is the number of rows,
-        unless they are the last.
+        `start` is a multiple of the header's block_rows, and so is the number of rows, unless they are the
+        last.
         """
-        rows = len(columns["sharp"])
+        rows, block = len(columns["sharp"]), self.header.block_rows
+        if start % block or (rows % block and start + rows != self.header.count):
+            raise InputError(f"rows {start} to {start + rows - 1} are no whole blocks of {block}")
         arrays = {}
-        for name, place in self._places.items():
+        for name, place in self._layout.columns.items():
             data = np.ascontiguousarray(columns[name], place.dtype)
             if data.shape != (rows, *place.row_shape):
                 expected = (rows, *place.row_shape)
                 raise InputError(f"column '{name}' has the shape {data.shape}, {expected} is needed")
             arrays[name] = data
+        place = self._layout.block_sums
         try:
+            # first, while the rows are in the processor's cache
+            sums = sums_of_blocks(arrays, block)
+            _write_all(self._file, sums, place.offset + start // block * place.row_bytes)
             for name, data in arrays.items():
                 if name not in self.header.in_chunks:
-                    place = self._places[name]
+                    place = self._layout.columns[name]
                     _write_all(self._file, data, place.offset + start * place.row_bytes)
             notes = self._write_chunks(start, arrays) if self._codec else [(start, start + rows)]
         except OSError as error:
@@ -242,10 +313,10 @@ class PairWriter:
         with self._lock:
             self._pending += notes
 
-    def _write_chunks(self, start: int, arrays: Mapping[str, NDArray[Any]]) -> list[tuple[int, ...]]:
+    def _write_chunks(self, start: int, arrays: Mapping[str, NDArray[Any]]) -> list[Line]:
         """Compress and append rows chunk by chunk; where they lie, for the journal."""
         assert self._codec is not None
-        size = self.header.chunk_rows
+        size = self.header.block_rows
         notes = []
         for first in range(0, len(arrays["sharp"]), size):
             note = [start + first, min(start + first + size, start + len(arrays["sharp"]))]
@@ -258,7 +329,7 @@ class PairWriter:
                 with self._lock:
                     at, self._end = self._end, self._end + data.size
                 _write_all(self._chunks, data, at)
-                note += [at, data.size]
+                note += [at, data.size, zlib.crc32(data.data)]
             notes.append(tuple(note))
         return notes
 
@@ -276,6 +347,7 @@ class PairWriter:
             self._journal.add(written)
         except OSError as error:
             raise self._failed(error) from None
+        self._done |= _noted(written, self.header)
 
     def finish(self) -> None:
         """Check that the file is whole, and move it into place."""
@@ -285,12 +357,9 @@ class PairWriter:
             raise FileError(f"'{self._partial}' lacks the pairs {gaps[0][0]} to {gaps[0][1] - 1}")
         try:
             whole = self._assembled() if self._codec else self._partial
-            if (
-                read_header(whole) != self.header
-                or read_places(whole, self.header).keys() != self._places.keys()
-            ):
+            if read_header(whole) != self.header or read_layout(whole, self.header) != self._layout:
                 raise FileError(f"'{whole}' was changed while it was written")
-            _sync(whole)
+            self._seal(whole)
             self._check_free()
             whole.rename(self.path)
             _sync(self.path.parent)
@@ -298,6 +367,15 @@ class PairWriter:
                 rest.unlink(missing_ok=True)
         except OSError as error:
             raise self._failed(error) from None
+
+    def _seal(self, path: Path) -> None:
+        """Write the checksums of what is no rows, and bring all to the disk."""
+        file = os.open(path, os.O_RDWR)
+        try:
+            _write_all(file, sums_of_file(file, self.header, self._layout), self._layout.file_sums.offset)
+            os.fsync(file)
+        finally:
+            os.close(file)
 
     def _assembled(self) -> Path:
         """A copy of the partial file with the compressed chunks in their places."""
@@ -310,11 +388,14 @@ class PairWriter:
             raise
         return packed
 
-    def _noted_chunks(self) -> Iterator[tuple[str, int, bytes]]:
+    def _lines_of_blocks(self) -> list[Line]:
+        """The line of the journal that counts for each block of a compressed file: the last one."""
         assert self._journal is not None
-        for line in sorted(self._journal.lines):
-            for k, name in enumerate(self.header.in_chunks):
-                at, size = line[2 + 2 * k : 4 + 2 * k]
+        return [line for _, line in sorted({line[0]: line for line in self._journal.lines}.items())]
+
+    def _noted_chunks(self) -> Iterator[tuple[str, int, bytes]]:
+        for line in self._lines_of_blocks():
+            for name, at, size in zip(self.header.in_chunks, line[2::3], line[3::3], strict=True):
                 yield name, line[0], os.pread(self._chunks, size, at)
 
     def __enter__(self) -> Self:
