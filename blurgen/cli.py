@@ -379,13 +379,22 @@ def verify(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Where the same images lie now, if they have moved.")
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First make again what the checksums say is damaged.")
+    ] = False,
     data_dir: _DataDir = None,
     threads: _Threads = None,
     quiet: _Quiet = False,
 ) -> None:
     """Compare all checksums of a file; then make pairs again from its source, and compare every byte."""
+    from blurgen.repairing import repair as repair_file
     from blurgen.verification import verify as verify_file
 
+    if repair:
+        with shown_progress(quiet) as progress, compilation_said(progress.note, quiet):
+            done = repair_file(file, dataset=dataset, data_dir=data_dir, threads=threads, progress=progress)
+        if not quiet:
+            say(str(done))
     progress = shown_progress(quiet)
     with progress, compilation_said(progress.note, quiet):
         found = verify_file(

@@ -74,7 +74,7 @@ class Verification:
     def __str__(self) -> str:
         """The finding as a sentence."""
         if self.damaged or self.rest_damaged:
-            places = [f"{name} in {_told(ranges)}" for name, ranges in self.damaged.items()]
+            places = [f"{name} in {ranges_told(ranges)}" for name, ranges in self.damaged.items()]
             if self.rest_damaged:
                 places.append("bytes outside of the rows")
             return f"'{self.path}' was damaged since it was made: {'; '.join(places)}"
@@ -87,7 +87,7 @@ class Verification:
                 f"'{self.path}': {self.checked:,} of {self.count:,} pairs were made again, and are the same "
                 "byte for byte"
             )
-        where = "; ".join(f"{name} in {_told(_runs(rows))}" for name, rows in self.differing.items())
+        where = "; ".join(f"{name} in {ranges_told(_runs(rows))}" for name, rows in self.differing.items())
         note = ""
         if self.made_by != __version__:
             note = f" (blurgen {self.made_by} made it; this is {__version__}, which may make other bytes)"
@@ -149,7 +149,7 @@ def verify(
     damaged, rest_damaged = _damage(pairs, workers, show)
     if damaged or rest_damaged or not rows.size:
         return Verification(str(path), header.count, 0, {}, header.version, damaged, rest_damaged)
-    source = _source(pairs, dataset, data_dir)
+    source = source_of(pairs, dataset, data_dir)
     differing = _compare(pairs, source, rows, workers, lambda done, _: show(header.count + done, total))
     return Verification(str(path), header.count, int(rows.size), differing, header.version)
 
@@ -166,7 +166,7 @@ def _damage(
     finally:
         os.close(file)
     every = np.ones(header.blocks, np.bool_)
-    damaged = damaged_blocks(header, _stored(pairs), sums, every, workers, progress)
+    damaged = damaged_blocks(header, stored_columns(pairs), sums, every, workers, progress)
     return {name: rows_of(blocks, header) for name, blocks in damaged.items()}, rest_damaged
 
 
@@ -196,8 +196,16 @@ def sampled_rows(count: int, sample: int | None) -> Rows:
     return rows
 
 
-def _source(pairs: PairFile, dataset: str | Source | None, data_dir: str | os.PathLike[str] | None) -> Source:
-    """The source of the file, known by its hash."""
+def source_of(
+    pairs: PairFile, dataset: str | Source | None, data_dir: str | os.PathLike[str] | None
+) -> Source:
+    """The source of a file, known by its hash.
+
+    Raises
+    ------
+    SourceError, InputError
+        If it cannot be read, or is another one than the file was made from.
+    """
     header = pairs.header
     if isinstance(dataset, Source):
         source = dataset
@@ -239,7 +247,7 @@ def _compare(
 ) -> dict[str, Rows]:
     """Dataset → rows that differ, on threads."""
     tasks = _tasks(rows, chunk_rows(pairs.header))
-    stored = _stored(pairs)
+    stored = stored_columns(pairs)
     differing: dict[str, list[Rows]] = {name: [] for name in stored}
     done = 0
 
@@ -257,7 +265,7 @@ def _compare(
     return {name: np.sort(np.concatenate(parts)) for name, parts in differing.items() if parts}
 
 
-def _stored(pairs: PairFile) -> dict[str, NDArray[Any]]:
+def stored_columns(pairs: PairFile) -> dict[str, NDArray[Any]]:
     """Every dataset of the file by its name."""
     stored: dict[str, NDArray[Any]] = {"sharp": pairs.sharp, "blurred": pairs.blurred}
     stored.update({f"params/{name}": column for name, column in pairs.params.items()})
@@ -318,7 +326,7 @@ def _unequal(ours: NDArray[Any], fresh: NDArray[Any]) -> NDArray[np.bool_]:
     return unequal
 
 
-def _told(ranges: Iterable[tuple[int, int]]) -> str:
+def ranges_told(ranges: Iterable[tuple[int, int]]) -> str:
     """``rows 5–7, 12``, and that there are more."""
     some = list(islice(ranges, _RANGES_TOLD + 1))
     told = ", ".join(

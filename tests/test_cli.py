@@ -567,6 +567,22 @@ def test_verify_says_yes_or_names_the_row(run, made, tmp_path):
     assert "all 60 pairs are right" in run("verify", made, "--sample", 0)[1]
 
 
+def test_verify_repairs(run, made, tmp_path):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(made.read_bytes())
+    flip(copy, "blurred", 31)
+    code, out, err = run("verify", copy, "--repair")
+    assert (code, out.count("\n")) == (0, 2)
+    assert "repaired blurred in rows 0–59" in out
+    assert "all 60 pairs are, byte for byte" in out
+    assert copy.read_bytes() == made.read_bytes()
+    assert run("verify", copy, "--repair", "--quiet") == (0, "", "")
+    copy.write_bytes(made.read_bytes()[:9999])
+    code, out, err = run("verify", copy, "--repair")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "cannot be repaired, only made again" in err
+
+
 def test_verify_of_another_source(run, made):
     code, _, err = run("verify", made, "--dataset", "mnist", "--data-dir", shared("datasets"))
     assert code == 1

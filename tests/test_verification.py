@@ -109,7 +109,7 @@ def test_the_file_has_several_blocks(made):
 
 
 def test_the_datasets_are_those_of_the_file(made):
-    assert list(verification._stored(blurgen.open_pairs(made))) == DATASETS
+    assert list(verification.stored_columns(blurgen.open_pairs(made))) == DATASETS
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

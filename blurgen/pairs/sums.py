@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.pairs.format import Header, Layout, Place
+from blurgen.pairs.raw import read_rows
 
 _READ_BYTES = 1 << 20
 
@@ -95,11 +96,9 @@ def _extent(place: Place, rows: int) -> tuple[int, int]:
 
 def read_block_sums(file: int, header: Header, layout: Layout) -> Sums:
     """The table ``/crc32/blocks`` of an open file."""
-    place = layout.block_sums
-    data = os.pread(file, header.blocks * place.row_bytes, place.offset)
-    return np.frombuffer(data, place.dtype).reshape(header.blocks, -1)
+    return read_rows(file, layout.block_sums, 0, header.blocks)
 
 
 def read_file_sums(file: int, layout: Layout) -> Sums:
     """The numbers ``/crc32/file`` of an open file."""
-    return np.frombuffer(os.pread(file, 12, layout.file_sums.offset), layout.file_sums.dtype)
+    return read_rows(file, layout.file_sums, 0, 3)

@@ -40,6 +40,7 @@ from blurgen.pairs.format import (
     store_chunks,
 )
 from blurgen.pairs.journal import Journal, Line, noted_lines
+from blurgen.pairs.raw import write_all, write_rows
 from blurgen.pairs.sums import read_block_sums, sums_of_blocks, sums_of_file
 
 
@@ -81,6 +82,12 @@ def _numbers(header: Header) -> int:
 
 def _noted(lines: list[Line], header: Header) -> Blocks:
     return blocks_of([(line[0], line[1]) for line in lines], header)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what is left of a file `path` that is not finished."""
+    for rest in (partial_path(path), chunks_path(path), journal_path(path)):
+        rest.unlink(missing_ok=True)
 
 
 class PairWriter:
@@ -298,15 +305,13 @@ class PairWriter:
                 expected = (rows, *place.row_shape)
                 raise InputError(f"column '{name}' has the shape {data.shape}, {expected} is needed")
             arrays[name] = data
-        place = self._layout.block_sums
         try:
             # first, while the rows are in the processor's cache
             sums = sums_of_blocks(arrays, block)
-            _write_all(self._file, sums, place.offset + start // block * place.row_bytes)
+            write_rows(self._file, self._layout.block_sums, start // block, sums)
             for name, data in arrays.items():
                 if name not in self.header.in_chunks:
-                    place = self._layout.columns[name]
-                    _write_all(self._file, data, place.offset + start * place.row_bytes)
+                    write_rows(self._file, self._layout.columns[name], start, data)
             notes = self._write_chunks(start, arrays) if self._codec else [(start, start + rows)]
         except OSError as error:
             raise self._failed(error) from None
@@ -328,7 +333,7 @@ class PairWriter:
                 data = np.frombuffer(self._codec.compress(chunk.reshape(-1).view(np.uint8)), np.uint8)
                 with self._lock:
                     at, self._end = self._end, self._end + data.size
-                _write_all(self._chunks, data, at)
+                write_all(self._chunks, data, at)
                 note += [at, data.size, zlib.crc32(data.data)]
             notes.append(tuple(note))
         return notes
@@ -362,9 +367,8 @@ class PairWriter:
             self._seal(whole)
             self._check_free()
             whole.rename(self.path)
-            _sync(self.path.parent)
-            for rest in (self._partial, chunks_path(self.path), journal_path(self.path)):
-                rest.unlink(missing_ok=True)
+            sync(self.path.parent)
+            remove_partial(self.path)
         except OSError as error:
             raise self._failed(error) from None
 
@@ -372,7 +376,7 @@ class PairWriter:
         """Write the checksums of what is no rows, and bring all to the disk."""
         file = os.open(path, os.O_RDWR)
         try:
-            _write_all(file, sums_of_file(file, self.header, self._layout), self._layout.file_sums.offset)
+            write_rows(file, self._layout.file_sums, 0, sums_of_file(file, self.header, self._layout))
             os.fsync(file)
         finally:
             os.close(file)
@@ -446,14 +450,8 @@ def _reserve(file: int, path: Path) -> None:
         ) from None
 
 
-def _write_all(file: int, data: NDArray[Any], offset: int) -> None:
-    view = data.reshape(-1).view(np.uint8).data
-    while view:
-        written = os.pwrite(file, view, offset)
-        view, offset = view[written:], offset + written
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file or a folder to the disk."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
