@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from blurgen.convolution import convolve
     from blurgen.degradation import Pairs, degrade
     from blurgen.exporting import export
-    from blurgen.maker import make
+    from blurgen.maker import finish, make
     from blurgen.pairs import PairFile, open_pairs
     from blurgen.recipe import Recipe, load_recipe, recipes
     from blurgen.sources import open_source
@@ -36,6 +36,7 @@ _HOMES = {
     "convolve_varying": "varying",
     "degrade": "degradation",
     "export": "exporting",
+    "finish": "maker",
     "jpeg": "codec",
     "load_recipe": "recipe",
     "make": "maker",
@@ -59,6 +60,7 @@ __all__ = [
     "convolve_varying",
     "degrade",
     "export",
+    "finish",
     "jpeg",
     "load_recipe",
     "make",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from blurgen.pairs import PairFile
+    from blurgen.pairs.shards import Shard
     from blurgen.recipe import Recipe
 
 _BINS = 16
@@ -115,6 +116,7 @@ _DataDir = Annotated[
     ),
 ]
 _Threads = Annotated[int | None, typer.Option(help="How many threads; by default one a usable processor.")]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 _Columns = Annotated[int | None, typer.Option(help="Tiles side by side; by default a landscape page.")]
 
@@ -150,7 +152,11 @@ def make(
     compression: Annotated[
         str | None, typer.Option(help="Compress images and PSFs: gzip, lzf or zstd; not, by default.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Make only a share of the pairs, 3/16 the third of 16; see 'blurgen finish'."),
+    ] = None,
+    overwrite: _Overwrite = False,
     data_dir: _DataDir = None,
     split: Annotated[
         str | None, typer.Option(help="Of published data sets and drawn images: train or test.")
@@ -205,6 +211,7 @@ def make(
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if skip_bad:
         options["skip_bad"] = True
+    share = None if shard is None else _shard(shard)
     begun = time.perf_counter()
     progress = shown_progress(quiet)
     try:
@@ -222,31 +229,55 @@ def make(
                 threads=threads,
                 psf=psf,
                 compression=compression,
+                shard=share,
                 overwrite=overwrite,
                 progress=progress,
                 note=progress.note,
             )
     except KeyboardInterrupt:
         partial = partial_path(out)
-        done, total = kept(out) if progress.total else (0, 0)
+        done, total = kept(out, share) if progress.total else (0, 0)
         if not total:
             raise
+        pairs_of = f"pairs of shard {share}" if share else "pairs"
         say(
-            f"blurgen: interrupted: {done:,} of {total:,} pairs are kept in {partial}; "
+            f"blurgen: interrupted: {done:,} of {total:,} {pairs_of} are kept in {partial}; "
             "the same command goes on from there",
             sys.stderr,
         )
         raise typer.Exit(_INTERRUPTED) from None
     if quiet:
         return
-    pairs = open_pairs(out)
     seconds = time.perf_counter() - begun
-    made = len(pairs) - progress.first
+    made = progress.total - progress.first
     resumed = f" ({progress.first:,} were there already)" if progress.first else ""
-    say(
-        f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, "
-        f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
-    )
+    speed = f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
+    if share:
+        say(
+            f"{partial_path(out)}: {progress.total:,} pairs of shard {share}{resumed}, {speed}; "
+            f"when all shards are made: blurgen finish {out}"
+        )
+        return
+    pairs = open_pairs(out)
+    say(f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, {speed}")
+
+
+@app.command(epilog="Example: blurgen finish pairs.h5")
+def finish(
+    file: Annotated[Path, typer.Argument(help="The file that shards were made of.", show_default=False)],
+    overwrite: _Overwrite = False,
+    threads: _Threads = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Make a file of its shards, once all are made."""
+    from blurgen.maker import finish as finish_file
+    from blurgen.pairs import open_pairs
+
+    note = shown_progress(quiet).note
+    with compilation_said(note, quiet):
+        finish_file(file, overwrite=overwrite, threads=threads, note=note)
+    if not quiet:
+        say(f"{file}: {len(open_pairs(file)):,} pairs, {_megabytes(file)}")
 
 
 @app.command(epilog="Example: blurgen info pairs.h5 --json")
@@ -521,6 +552,16 @@ def _rendered(renderable: Any) -> str:
     with console.capture() as captured:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _shard(text: str) -> Shard:
+    from blurgen.errors import InputError
+    from blurgen.pairs.shards import checked_shard
+
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise InputError(f"--shard {text!r}: which one and of how many is needed, such as 3/16")
+    return checked_shard((int(number), int(of)))
 
 
 def _times(shape: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""From a source to a pair file: chunks through threads, resumed where they stopped."""
+"""From a source to a pair file: chunks through threads, resumed where they stopped, alone or in shards."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ from blurgen import threads as pool
 from blurgen.checks import checked_whole
 from blurgen.degradation import degrade_checked
 from blurgen.draws import MAX_SEED
-from blurgen.errors import InputError
-from blurgen.pairs import Header, PairWriter
+from blurgen.errors import FileError, InputError
+from blurgen.pairs import Header, PairWriter, partial_path
+from blurgen.pairs.checking import ranges_told
+from blurgen.pairs.format import read_header
+from blurgen.pairs.partial import journals
+from blurgen.pairs.shards import Shard, checked_shard
 from blurgen.recipe import Recipe, load_recipe
 from blurgen.sources import open_source
 from blurgen.sources.base import Source
@@ -27,6 +31,7 @@ from blurgen.stages.base import ImagePair
 _CHUNK_BYTES = 2 << 20  # of the pairs that a thread takes at a time: they stay in its L2 cache
 _CHECKPOINT_SECONDS = 1.0
 _MOST_PAIRS = 10**12
+_SHARDS_TOLD = 20
 _DEFAULT_RECIPES = {
     "digits": "mnist-motion",
     "mnist": "mnist-motion",
@@ -52,6 +57,7 @@ def make(
     threads: int | None = None,
     psf: bool = False,
     compression: str | None = None,
+    shard: tuple[int, int] | None = None,
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -83,6 +89,9 @@ def make(
         Whether to store each pair's PSF.
     compression : {"gzip", "lzf", "zstd"}, optional
         Store images and PSFs in compressed chunks. By default they are stored as they are, to be mapped.
+    shard : tuple of int, optional
+        (3, 16) makes the third of 16 shares of the pairs, in ``OUT.partial``, into which other processes and
+        hosts may write the others at the same time. `finish` makes `out` of it. Not for compressed files.
     overwrite : bool
         Whether to replace an existing file, and discard a partial one of other arguments.
     data_dir : path-like, optional
@@ -114,10 +123,74 @@ def make(
         source = dataset
     chosen = _recipe_for(source, recipe).with_copies(copies)
     header = header_for(source, chosen, seed=seed, count=count, psf=psf, compression=compression)
+    share = None if shard is None else checked_shard(shard)
+    if share and compression:
+        raise InputError(
+            "a compressed file cannot be made in shards: its chunks have no places before all are made"
+        )
     workers = pool.checked(threads)
-    with PairWriter(out, header, overwrite=overwrite, threads=workers, note=note) as writer:
+    with PairWriter(out, header, overwrite=overwrite, shard=share, threads=workers, note=note) as writer:
         _fill(writer, source, header, workers, progress)
     return Path(out)
+
+
+def finish(
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    threads: int | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Path:
+    """Make a pair file of what its shards wrote, after comparing all of it with its checksums.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, as `make` was given it.
+    overwrite : bool
+        Whether to replace an existing file.
+    threads : int, optional
+        By default one for each usable processor.
+    note : callable, optional
+        Called with a sentence where something turns out to be damaged.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    FileError
+        If there is nothing to finish, rows are missing, or a shard is still being made.
+    """
+    path = Path(path)
+    workers = pool.checked(threads)
+    if not partial_path(path).exists():
+        raise FileError(f"'{path}' is " + ("finished already" if path.exists() else "not begun"))
+    header = read_header(partial_path(path))
+    with PairWriter(path, header, overwrite=overwrite, threads=workers, note=note) as writer:
+        gaps = writer.missing()
+        if gaps:
+            raise FileError(f"'{path}' cannot be finished: {_lack(path, header, gaps)}")
+    return path
+
+
+def _lack(path: Path, header: Header, gaps: list[tuple[int, int]]) -> str:
+    """How many rows are missing, which, and of which shards they are."""
+    count = sum(stop - start for start, stop in gaps)
+    text = f"{count:,} of {header.count:,} pairs are not made, {ranges_told(gaps)}"
+    totals = {shard.of for shard in journals(path).values() if shard}
+    if len(totals) != 1:  # none, or shards of different numbers
+        return text
+    total = totals.pop()
+    shards = [
+        shard
+        for shard in (Shard(number, total) for number in range(1, total + 1))
+        if any(start < shard.rows(header)[1] and shard.rows(header)[0] < stop for start, stop in gaps)
+    ]
+    told = ", ".join(map(str, shards[:_SHARDS_TOLD])) + (", …" if len(shards) > _SHARDS_TOLD else "")
+    return f"{text}: run shard{'s' * (len(shards) > 1)} {told} again"
 
 
 def header_for(
@@ -217,7 +290,8 @@ def _fill(
 ) -> None:
     """Make every missing row, a chunk a thread; sync and note what is done every second or so."""
     gaps = writer.missing()
-    done = header.count - sum(stop - start for start, stop in gaps)
+    total = writer.stop - writer.start
+    done = total - sum(stop - start for start, stop in gaps)
 
     def work(chunk: tuple[int, int]) -> int:
         start, stop = chunk
@@ -227,12 +301,12 @@ def _fill(
     chunks = _chunks(gaps, chunk_rows(header))
     noted = time.monotonic()
     if progress:
-        progress(done, header.count)
+        progress(done, total)
     with closing(pool.stream(work, chunks, workers, "blurgen-make", _CHECKPOINT_SECONDS)) as results:
         for finished in results:
             done += sum(finished)
             if progress:
-                progress(done, header.count)
+                progress(done, total)
             if time.monotonic() - noted > _CHECKPOINT_SECONDS:
                 writer.checkpoint()
                 noted = time.monotonic()

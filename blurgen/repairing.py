@@ -24,8 +24,9 @@ from blurgen._version import __version__
 from blurgen.errors import FileError
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import PairFile, PairWriter, open_pairs
-from blurgen.pairs.checking import Blocks, damaged_blocks, rows_of
+from blurgen.pairs.checking import Blocks, damaged_blocks, ranges_told, rows_of
 from blurgen.pairs.format import Header, Layout, lay_out, read_header, read_layout, reason
+from blurgen.pairs.partial import remove_partial
 from blurgen.pairs.raw import write_all, write_rows
 from blurgen.pairs.sums import (
     Sums,
@@ -36,9 +37,9 @@ from blurgen.pairs.sums import (
     structure_sum,
     sums_of_blocks,
 )
-from blurgen.pairs.writer import remove_partial, sync
+from blurgen.pairs.writer import sync
 from blurgen.sources.base import Source
-from blurgen.verification import ranges_told, source_of, stored_columns
+from blurgen.verification import source_of, stored_columns
 
 _COPY_BYTES = 1 << 20
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,12 @@ from blurgen._version import __version__
 from blurgen.errors import InputError, SourceError
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import Header, PairFile, open_pairs
-from blurgen.pairs.checking import damaged_blocks, rows_of
+from blurgen.pairs.checking import damaged_blocks, ranges_told, rows_of
 from blurgen.pairs.sums import read_block_sums, read_file_sums, sums_of_file
 from blurgen.sources import SOURCES, open_source
 from blurgen.sources.base import Source
 
 _GOLDEN = (5**0.5 - 1) / 2
-_RANGES_TOLD = 5  # of the rows that differ; more would not help anyone
 _TASK_READS = 64  # separate places of the file that one task compares
 
 Rows = NDArray[np.int64]
@@ -324,13 +322,3 @@ def _unequal(ours: NDArray[Any], fresh: NDArray[Any]) -> NDArray[np.bool_]:
     )
     unequal: NDArray[np.bool_] = (a != b).any(axis=1)
     return unequal
-
-
-def ranges_told(ranges: Iterable[tuple[int, int]]) -> str:
-    """``rows 5–7, 12``, and that there are more."""
-    some = list(islice(ranges, _RANGES_TOLD + 1))
-    told = ", ".join(
-        f"{start}" if stop == start + 1 else f"{start}–{stop - 1}" for start, stop in some[:_RANGES_TOLD]
-    )
-    one = len(some) == 1 and some[0][1] == some[0][0] + 1
-    return f"{'row' if one else 'rows'} {told}{', …' if len(some) > _RANGES_TOLD else ''}"

@@ -19,7 +19,7 @@ from blurgen import cli, console
 from blurgen.cli import main
 
 PACKAGE = Path(blurgen.__file__).parents[1]
-COMMANDS = ("make", "info", "show", "export", "verify", "gallery", "psf", "recipes")
+COMMANDS = ("make", "finish", "info", "show", "export", "verify", "gallery", "psf", "recipes")
 
 
 @pytest.fixture(autouse=True)
@@ -429,6 +429,26 @@ def test_ctrl_c_keeps_what_was_made_and_the_same_command_goes_on(run):
     assert f"({kept:,} were there already)" in out
     assert run(*arguments, "b.h5", "--quiet")[0] == 0
     assert Path("a.h5").read_bytes() == Path("b.h5").read_bytes()
+    assert sorted(path.name for path in Path().iterdir()) == ["a.h5", "b.h5"]
+
+
+def test_shards_are_made_and_finished(run):
+    arguments = ["make", "-d", "digits", "-n", 400, "-s", 4]
+    for number in (2, 1, 2):
+        code, out, err = run(*arguments, "-o", "a.h5", "--shard", f"{number}/2")
+        assert code == 0
+        assert out.startswith(f"a.h5.partial: {166 if number == 1 else 234} pairs of shard {number}/2")
+        assert out.endswith("; when all shards are made: blurgen finish a.h5\n")
+    assert "(234 were there already)" in out
+    code, out, err = run("finish", "a.h5")
+    assert (code, err) == (0, "")
+    assert out.startswith("a.h5: 400 pairs, ")
+    assert run(*arguments, "-o", "b.h5", "-q")[0] == 0
+    assert Path("a.h5").read_bytes() == Path("b.h5").read_bytes()
+    assert run("finish", "a.h5") == (1, "", "blurgen: 'a.h5' is finished already\n")
+    for text in ("3", "0/2", "3/2", "a/b", "1/", "-1/2"):
+        code, out, err = run(*arguments, "-o", "c.h5", "--shard", text)
+        assert (code, out, err.count("\n")) == (1, "", 1)
     assert sorted(path.name for path in Path().iterdir()) == ["a.h5", "b.h5"]
 
 

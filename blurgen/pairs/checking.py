@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from blurgen.pairs.format import Header
 from blurgen.pairs.sums import Sums, sums_of_blocks
 
 _TASK_BYTES = 4 << 20  # of the rows that a thread takes at a time
+_RANGES_TOLD = 5  # more would not help anyone
 
 Blocks = NDArray[np.bool_]
 
@@ -108,3 +110,13 @@ def blocks_of(ranges: list[tuple[int, int]], header: Header) -> Blocks:
         last = header.blocks if stop == header.count else stop // header.block_rows
         blocks[-(-start // header.block_rows) : last] = True
     return blocks
+
+
+def ranges_told(ranges: Iterable[tuple[int, int]]) -> str:
+    """``rows 5–7, 12``, and that there are more."""
+    some = list(islice(ranges, _RANGES_TOLD + 1))
+    told = ", ".join(
+        f"{start}" if stop == start + 1 else f"{start}–{stop - 1}" for start, stop in some[:_RANGES_TOLD]
+    )
+    one = len(some) == 1 and some[0][1] == some[0][0] + 1
+    return f"{'row' if one else 'rows'} {told}{', …' if len(some) > _RANGES_TOLD else ''}"

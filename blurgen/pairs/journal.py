@@ -6,6 +6,8 @@ import os
 import zlib
 from pathlib import Path
 
+from blurgen.pairs.locks import Lock, lock
+
 Line = tuple[int, ...]
 
 
@@ -69,6 +71,8 @@ class Journal:
         What is noted.
     damaged : int
         How many lines were left out.
+    claimed : bool
+        Whether it is ours to write: that is, whether no other process has it open.
 
     Raises
     ------
@@ -77,10 +81,12 @@ class Journal:
     """
 
     def __init__(self, path: Path, count: int, numbers: int) -> None:
-        self.lines, self.damaged = noted_lines(path, count, numbers)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        # the next line must not be glued to a torn one
-        os.ftruncate(self._file, len(_whole_lines(path)))
+        self.claimed = lock(self._file) is not Lock.TAKEN
+        self.lines, self.damaged = noted_lines(path, count, numbers)
+        if self.claimed:
+            # the next line must not be glued to a torn one
+            os.ftruncate(self._file, len(_whole_lines(path)))
 
     def add(self, lines: list[Line]) -> None:
         """Append lines and bring them to the disk."""

@@ -8,13 +8,13 @@
 
 Compressed chunks have no place of their own before all are known. Threads append them to ``NAME.chunks``, and
 the journal notes where; in the end they are put, in order, into a copy of the partial file.
+
+Shards write into one partial file, each its own rows, and note them in journals of their own. Who makes the
+whole counts the rows of all journals.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import glob
 import os
 import shutil
 import threading
@@ -30,71 +30,27 @@ from numpy.typing import NDArray
 from blurgen.errors import FileError, InputError
 from blurgen.pairs.checking import Blocks, blocks_of, damaged_blocks, rows_of
 from blurgen.pairs.compression import codec
-from blurgen.pairs.format import (
-    Header,
-    lay_out,
-    mapped_columns,
-    read_header,
-    read_layout,
-    reason,
-    store_chunks,
-)
+from blurgen.pairs.format import Header, mapped_columns, read_header, read_layout, reason, store_chunks
 from blurgen.pairs.journal import Journal, Line, noted_lines
+from blurgen.pairs.partial import (
+    PartialFile,
+    chunks_path,
+    journal_path,
+    journals,
+    noted_blocks,
+    numbers_of_line,
+    remove_partial,
+)
 from blurgen.pairs.raw import write_all, write_rows
+from blurgen.pairs.shards import Shard
 from blurgen.pairs.sums import read_block_sums, sums_of_blocks, sums_of_file
-
-
-def partial_path(path: Path) -> Path:
-    """Where the file is while it is being made."""
-    return path.with_name(path.name + ".partial")
-
-
-def journal_path(path: Path) -> Path:
-    """Where the finished rows are noted while it is being made."""
-    return path.with_name(path.name + ".journal")
-
-
-def chunks_path(path: Path) -> Path:
-    """Where compressed chunks wait for their place."""
-    return path.with_name(path.name + ".chunks")
-
-
-def kept(path: Path) -> tuple[int, int]:
-    """How many pairs of the unfinished file `path` are kept, and of how many; (0, 0) where nothing is begun.
-
-    Raises
-    ------
-    FileError
-        If what is left of it is damaged.
-    """
-    partial = partial_path(path)
-    if not partial.exists():
-        return 0, 0
-    header = read_header(partial)
-    lines, _ = noted_lines(journal_path(path), header.count, _numbers(header))
-    return sum(stop - start for start, stop in rows_of(_noted(lines, header), header)), header.count
-
-
-def _numbers(header: Header) -> int:
-    """How many numbers a line of the journal has: start, stop, and place, size and CRC-32 of each chunk."""
-    return 2 + 3 * len(header.in_chunks)
-
-
-def _noted(lines: list[Line], header: Header) -> Blocks:
-    return blocks_of([(line[0], line[1]) for line in lines], header)
-
-
-def remove_partial(path: Path) -> None:
-    """Remove what is left of a file `path` that is not finished."""
-    for rest in (partial_path(path), chunks_path(path), journal_path(path)):
-        rest.unlink(missing_ok=True)
 
 
 class PairWriter:
     """Writes one pair file, from several threads; goes on where an interrupted one stopped.
 
     Use as a context manager: leaving it normally moves the finished file into place, leaving it by an
-    exception notes what was written and keeps the partial file.
+    exception notes what was written and keeps the partial file. A shard keeps it in any case.
 
     Parameters
     ----------
@@ -104,10 +60,18 @@ class PairWriter:
         What is to be made.
     overwrite : bool
         Whether a file of that name may be replaced, and a partial one of other arguments discarded.
+    shard : Shard, optional
+        Which rows are written; by default all. Compressed files have no shards.
     threads : int
         On how many threads the rows that are there already are compared with their checksums.
     note : callable, optional
-        Called with a sentence about what was found damaged and will be made again.
+        Called with a sentence about what was found damaged and will be made again, and where the file
+        system has no locks.
+
+    Attributes
+    ----------
+    start, stop : int
+        The rows that are written, start … stop − 1.
 
     Raises
     ------
@@ -122,23 +86,27 @@ class PairWriter:
         header: Header,
         *,
         overwrite: bool = False,
+        shard: Shard | None = None,
         threads: int = 1,
         note: Callable[[str], None] | None = None,
     ) -> None:
         self.path = Path(path)
         self.header = header
-        self._partial = partial_path(self.path)
-        self._overwrite = overwrite
+        self.start, self.stop = shard.rows(header) if shard else (0, header.count)
+        self._shard = shard
         self._lock = threading.Lock()
         self._pending: list[Line] = []
         self._codec = codec(header.compression) if header.compression else None
-        self._file = self._chunks = -1
+        self._chunks = -1
+        self._partial: PartialFile | None = None
         self._journal: Journal | None = None
         try:
-            self._open()
-            for damage in self._damages(threads):
+            self._partial = PartialFile(self.path, header, overwrite=overwrite, shard=shard)
+            self._file = self._partial.file
+            self._layout = read_layout(self._partial.path, header)
+            for found in self._found(threads):
                 if note:
-                    note(damage)
+                    note(found)
         except OSError as error:
             self._close()
             raise self._failed(error) from None
@@ -146,44 +114,50 @@ class PairWriter:
             self._close()
             raise
 
-    def _open(self) -> None:
-        if self.path.exists() and not self.path.is_file():
-            raise FileError(f"'{self.path}' is no ordinary file; the name of one is needed")
-        self._check_free()
-        if not self.path.parent.is_dir():
-            raise FileError(f"'{self.path}' cannot be written: there is no folder '{self.path.parent}'")
-        if self._partial.exists() and self._may_go():
-            self._partial.unlink()
-        if not self._partial.exists():
-            self._begin()
-        if self._file < 0:
-            self._resume()
-        self._layout = read_layout(self._partial, self.header)
-        self._journal = Journal(journal_path(self.path), self.header.count, _numbers(self.header))
-        self._done = _noted(self._journal.lines, self.header)
+    def _found(self, threads: int) -> Iterator[str]:
+        """Count what is there already; what is unusual, in sentences."""
+        assert self._partial is not None
+        if not self._partial.locked:
+            yield f"'{self.path}': its file system has no locks: see that no other process writes the same"
+        numbers = numbers_of_line(self.header)
+        own = journal_path(self.path, self._shard)
+        self._journal = Journal(own, self.header.count, numbers)
+        if not self._journal.claimed:
+            whose = f"shard {self._shard} of '{self.path}'" if self._shard else f"'{self.path}'"
+            raise FileError(f"{whose} is being written by another process")
+        noted = {own: (self._journal.lines, self._journal.damaged)}
+        for path in journals(self.path):
+            if path != own:
+                noted[path] = noted_lines(path, self.header.count, numbers)
+        ours = blocks_of([(self.start, self.stop)], self.header)
+        self._done = ~ours
+        for path, (lines, damaged) in noted.items():
+            self._done |= noted_blocks(lines, self.header)
+            if damaged:
+                many = f"{damaged} damaged line{'s' * (damaged > 1)}"
+                yield f"'{path}' has {many}: what they noted is made again"
         if self._codec:
             self._chunks = os.open(chunks_path(self.path), os.O_RDWR | os.O_CREAT, 0o644)
             # what was appended and never noted is forgotten
             self._end = max((line[-3] + line[-2] for line in self._journal.lines), default=0)
-
-    def _damages(self, threads: int) -> Iterator[str]:
-        """What is damaged of that which is there already, in sentences; its rows count as missing."""
-        assert self._journal is not None
-        if self._journal.damaged:
-            many = f"{self._journal.damaged} damaged line{'s' * (self._journal.damaged > 1)}"
-            yield f"'{journal_path(self.path)}' has {many}: what they noted is made again"
-        if not self._done.any():
-            return
-        columns = mapped_columns(self._partial, self.header, self._layout)
-        sums = read_block_sums(self._file, self.header, self._layout)
-        damaged = damaged_blocks(self.header, columns, sums, self._done, threads)
-        unsound = np.logical_or.reduce(list(damaged.values()), initial=False, dtype=np.bool_)
-        if self._codec:
-            unsound = unsound | self._done & ~blocks_of(self._sound_chunks(), self.header)
+        unsound = self._unsound(self._done & ours, threads)
         if unsound.any():
             self._done &= ~unsound
             rows = sum(stop - start for start, stop in rows_of(unsound, self.header))
-            yield f"'{self._partial}' was damaged since it was written: {rows:,} of its rows are made again"
+            yield f"'{self._partial.path}' was damaged since it was written: {rows:,} rows are made again"
+
+    def _unsound(self, blocks: Blocks, threads: int) -> Blocks:
+        """Which of some blocks are not as they were written."""
+        assert self._partial is not None
+        unsound = np.zeros_like(blocks)
+        if blocks.any():
+            columns = mapped_columns(self._partial.path, self.header, self._layout)
+            sums = read_block_sums(self._file, self.header, self._layout)
+            for damaged in damaged_blocks(self.header, columns, sums, blocks, threads).values():
+                unsound |= damaged
+            if self._codec:
+                unsound |= blocks & ~blocks_of(self._sound_chunks(), self.header)
+        return unsound
 
     def _sound_chunks(self) -> list[tuple[int, int]]:
         """The rows whose compressed chunks are as they were written."""
@@ -195,92 +169,6 @@ class PairWriter:
                 for at, size, crc in zip(line[2::3], line[3::3], line[4::3], strict=True)
             )
         ]
-
-    def _check_free(self) -> None:
-        if self.path.exists() and not self._overwrite:
-            raise FileError(f"'{self.path}' exists; give another name, or allow overwriting (--overwrite)")
-
-    def _may_go(self) -> bool:
-        """Whether the partial file that is there can be discarded, nobody having a use for it."""
-        try:
-            ours = not self._differences()
-        except FileError:
-            if not self._overwrite:
-                raise
-            ours = False
-        if ours or not self._overwrite:
-            return False
-        file = os.open(self._partial, os.O_RDWR)
-        try:
-            self._claim(file)
-        finally:
-            os.close(file)
-        return True
-
-    def _begin(self) -> None:
-        """Lay the file out beside its name, then give it that name, unless another process was faster."""
-        new = self._partial.with_name(f"{self._partial.name}.{os.getpid()}")
-        for leftover in self._partial.parent.glob(f"{glob.escape(self._partial.name)}.[0-9]*"):
-            if not _is_running(leftover.suffix[1:]):
-                leftover.unlink(missing_ok=True)
-        try:
-            lay_out(new, self.header)
-            file = os.open(new, os.O_RDWR)
-            try:
-                self._claim(file)
-                _reserve(file, self.path)
-                os.fsync(file)
-                os.link(new, self._partial)
-            except FileExistsError:
-                os.close(file)
-            except BaseException:
-                os.close(file)
-                raise
-            else:
-                self._file = file
-                if self.path.exists() and not self._overwrite:  # another process was so fast as to end, too
-                    self._partial.unlink()
-                self._check_free()
-                for leftover in (journal_path(self.path), chunks_path(self.path)):
-                    leftover.unlink(missing_ok=True)
-        finally:
-            new.unlink(missing_ok=True)
-
-    def _resume(self) -> None:
-        differences = self._differences()
-        if differences:
-            raise FileError(
-                f"'{self._partial}' was begun with other arguments ({differences}); finish it with those, "
-                "delete it, or start afresh (--overwrite)"
-            )
-        self._file = os.open(self._partial, os.O_RDWR)
-        self._claim(self._file)
-        if not self._partial.exists() or not os.path.samestat(os.fstat(self._file), self._partial.stat()):
-            raise FileError(f"'{self.path}' was just finished by another process")
-        self._check_free()
-
-    def _differences(self) -> str:
-        """What of the partial file's header differs from ours, as one phrase."""
-        theirs, ours = (
-            {
-                **header.attributes(),
-                "psf": header.psf_size,
-                "shape": header.shape,
-                "compression": header.compression,
-            }
-            for header in (read_header(self._partial), self.header)
-        )
-        return ", ".join(
-            name if name == "recipe" else f"{name} {theirs[name]!r}, now {ours[name]!r}"
-            for name in ours
-            if theirs[name] != ours[name]
-        )
-
-    def _claim(self, file: int) -> None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FileError(f"'{self.path}' is being written by another process") from None
 
     def _failed(self, error: OSError) -> FileError:
         return FileError(f"'{self.path}' cannot be written: {reason(error)}")
@@ -352,20 +240,27 @@ class PairWriter:
             self._journal.add(written)
         except OSError as error:
             raise self._failed(error) from None
-        self._done |= _noted(written, self.header)
+        self._done |= noted_blocks(written, self.header)
 
     def finish(self) -> None:
-        """Check that the file is whole, and move it into place."""
+        """Check that the file is whole, and move it into place; of a shard, that it has all its rows."""
+        assert self._partial is not None
         self.checkpoint()
         gaps = self.missing()
         if gaps:
-            raise FileError(f"'{self._partial}' lacks the pairs {gaps[0][0]} to {gaps[0][1] - 1}")
+            raise FileError(f"'{self._partial.path}' lacks the pairs {gaps[0][0]} to {gaps[0][1] - 1}")
+        if self._shard:
+            return
         try:
-            whole = self._assembled() if self._codec else self._partial
-            if read_header(whole) != self.header or read_layout(whole, self.header) != self._layout:
+            whole = self._assembled() if self._codec else self._partial.path
+            if (
+                not self._partial.is_there()
+                or read_header(whole) != self.header
+                or read_layout(whole, self.header) != self._layout
+            ):
                 raise FileError(f"'{whole}' was changed while it was written")
             self._seal(whole)
-            self._check_free()
+            self._partial.check_free()
             whole.rename(self.path)
             sync(self.path.parent)
             remove_partial(self.path)
@@ -385,7 +280,8 @@ class PairWriter:
         """A copy of the partial file with the compressed chunks in their places."""
         packed = self.path.with_name(self.path.name + ".packed")
         try:
-            shutil.copyfile(self._partial, packed)
+            assert self._partial is not None
+            shutil.copyfile(self._partial.path, packed)
             store_chunks(packed, self._noted_chunks())
         except BaseException:
             packed.unlink(missing_ok=True)
@@ -419,35 +315,10 @@ class PairWriter:
     def _close(self) -> None:
         if self._journal is not None:
             self._journal.close()
-        for file in (self._file, self._chunks):
-            if file >= 0:
-                os.close(file)
-
-
-def _is_running(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _reserve(file: int, path: Path) -> None:
-    """Reserve the space of a file that is laid out."""
-    size = os.fstat(file).st_size
-    disk = os.fstatvfs(file)
-    free = disk.f_bavail * disk.f_frsize
-    try:
-        # reserving more than there is would fill the disk first, and fail then
-        if size > free:
-            raise OSError(errno.ENOSPC, "")
-        os.posix_fallocate(file, 0, size)
-    except OSError as error:
-        raise FileError(
-            f"'{path}' needs {size / 1e6:,.1f} MB, which cannot be reserved: {reason(error)}"
-        ) from None
+        if self._chunks >= 0:
+            os.close(self._chunks)
+        if self._partial is not None:
+            self._partial.close()
 
 
 def sync(path: Path) -> None:
