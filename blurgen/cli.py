@@ -156,6 +156,9 @@ def make(
         str | None,
         typer.Option(help="Make only a share of the pairs, 3/16 the third of 16; see 'blurgen finish'."),
     ] = None,
+    part: Annotated[
+        bool, typer.Option("--part", help="Make the shard a file of its own; see 'blurgen merge'.")
+    ] = False,
     overwrite: _Overwrite = False,
     data_dir: _DataDir = None,
     split: Annotated[
@@ -230,16 +233,17 @@ def make(
                 psf=psf,
                 compression=compression,
                 shard=share,
+                part=part,
                 overwrite=overwrite,
                 progress=progress,
                 note=progress.note,
             )
     except KeyboardInterrupt:
         partial = partial_path(out)
-        done, total = kept(out, share) if progress.total else (0, 0)
+        done, total = kept(out, None if part else share) if progress.total else (0, 0)
         if not total:
             raise
-        pairs_of = f"pairs of shard {share}" if share else "pairs"
+        pairs_of = f"pairs of shard {share}" if share and not part else "pairs"
         say(
             f"blurgen: interrupted: {done:,} of {total:,} {pairs_of} are kept in {partial}; "
             "the same command goes on from there",
@@ -252,7 +256,7 @@ def make(
     made = progress.total - progress.first
     resumed = f" ({progress.first:,} were there already)" if progress.first else ""
     speed = f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
-    if share:
+    if share and not part:
         say(
             f"{partial_path(out)}: {progress.total:,} pairs of shard {share}{resumed}, {speed}; "
             f"when all shards are made: blurgen finish {out}"

@@ -58,6 +58,7 @@ def make(
     psf: bool = False,
     compression: str | None = None,
     shard: tuple[int, int] | None = None,
+    part: bool = False,
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -92,6 +93,8 @@ def make(
     shard : tuple of int, optional
         (3, 16) makes the third of 16 shares of the pairs, in ``OUT.partial``, into which other processes and
         hosts may write the others at the same time. `finish` makes `out` of it. Not for compressed files.
+    part : bool
+        Whether the shard becomes a file `out` of its own; `merge` makes the whole of all parts.
     overwrite : bool
         Whether to replace an existing file, and discard a partial one of other arguments.
     data_dir : path-like, optional
@@ -124,14 +127,26 @@ def make(
     chosen = _recipe_for(source, recipe).with_copies(copies)
     header = header_for(source, chosen, seed=seed, count=count, psf=psf, compression=compression)
     share = None if shard is None else checked_shard(shard)
+    if part:
+        header, share = _part(header, share), None
     if share and compression:
-        raise InputError(
-            "a compressed file cannot be made in shards: its chunks have no places before all are made"
-        )
+        raise InputError("a compressed file cannot be made in shards of one file; make parts (--part)")
     workers = pool.checked(threads)
     with PairWriter(out, header, overwrite=overwrite, shard=share, threads=workers, note=note) as writer:
-        _fill(writer, source, header, workers, progress)
+        fill(writer, lambda *rows: remake(source, header, *rows), workers, progress)
     return Path(out)
+
+
+def _part(header: Header, shard: Shard | None) -> Header:
+    """The header of the file that holds a shard alone."""
+    if shard is None:
+        raise InputError("a part is made of a shard: say which (--shard 3/16)")
+    start, stop = shard.rows(header)
+    if start == stop:
+        raise InputError(
+            f"shard {shard}: there are only {header.blocks} blocks of pairs to share: ask for fewer"
+        )
+    return header.part(start, stop)
 
 
 def finish(
@@ -244,8 +259,8 @@ def header_for(
 
 
 def remake(source: Source, header: Header, start: int, stop: int) -> dict[str, NDArray[Any]]:
-    """Rows `start` … `stop` − 1 of every dataset of a pair file, made afresh."""
-    index = np.arange(start, stop, dtype=np.int64)
+    """Rows `start` … `stop` − 1 of every dataset of a pair file, made afresh; of a part, counted from its first."""
+    index = header.first + np.arange(start, stop, dtype=np.int64)
     source_index = index // header.recipe.copies
     first, last = int(source_index[0]), int(source_index[-1]) + 1
     sharp, blurred = source.read_pairs(first, last)
@@ -285,20 +300,35 @@ def chunk_rows(header: Header) -> int:
     return max(1, rows // header.block_rows) * header.block_rows
 
 
-def _fill(
-    writer: PairWriter, source: Source, header: Header, workers: int, progress: Progress | None
+def fill(
+    writer: PairWriter,
+    rows: Callable[[int, int], dict[str, NDArray[Any]]],
+    workers: int,
+    progress: Progress | None,
 ) -> None:
-    """Make every missing row, a chunk a thread; sync and note what is done every second or so."""
+    """Write every missing row, a chunk a thread; sync and note what is done every second or so.
+
+    Parameters
+    ----------
+    writer : PairWriter
+        Of the file.
+    rows : callable
+        Gives the rows start … stop − 1 of every dataset; called on the threads.
+    workers : int
+        How many threads.
+    progress : callable or None
+        Called with (pairs done, pairs in all) now and then.
+    """
     gaps = writer.missing()
     total = writer.stop - writer.start
     done = total - sum(stop - start for start, stop in gaps)
 
     def work(chunk: tuple[int, int]) -> int:
         start, stop = chunk
-        writer.write(start, remake(source, header, start, stop))
+        writer.write(start, rows(start, stop))
         return stop - start
 
-    chunks = _chunks(gaps, chunk_rows(header))
+    chunks = _chunks(gaps, chunk_rows(writer.header))
     noted = time.monotonic()
     if progress:
         progress(done, total)

@@ -31,12 +31,12 @@ from blurgen.pairs.raw import write_all, write_rows
 from blurgen.pairs.sums import (
     Sums,
     joined_sums,
-    read_block_sums,
     read_file_sums,
     structure_ranges,
     structure_sum,
     sums_of_blocks,
 )
+from blurgen.pairs.virtual import read_parts
 from blurgen.pairs.writer import sync
 from blurgen.sources.base import Source
 from blurgen.verification import source_of, stored_columns
@@ -111,6 +111,8 @@ def repair(
     with _errors_said(path):
         structure = _repair_structure(path)
         pairs = open_pairs(path)
+        if pairs.parts:
+            raise FileError(f"'{path}' only points to its parts: repair those")
         file = os.open(path, os.O_RDWR)
         try:
             work = _Work(pairs, file, dataset, data_dir, workers, progress)
@@ -138,7 +140,7 @@ def _repair_structure(path: Path) -> bool:
         header = read_header(path)
     except FileError as error:
         raise FileError(f"{error}; it cannot be repaired, only made again") from None
-    if header.compression:
+    if header.compression or read_parts(path):
         return False
     fresh = path.with_name(path.name + ".repair")
     try:
@@ -205,7 +207,7 @@ class _Work:
         self._header, self._layout = pairs.header, pairs.layout
         self._dataset, self._data_dir = dataset, data_dir
         self._stored = read_file_sums(file, self._layout)
-        self._sums = read_block_sums(file, self._header, self._layout)
+        self._sums = pairs.block_sums()
         columns = stored_columns(pairs)
         every = np.ones(self._header.blocks, np.bool_)
         self.damaged = damaged_blocks(self._header, columns, self._sums, every, workers, progress)

@@ -17,7 +17,6 @@ from blurgen.errors import InputError, SourceError
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import Header, PairFile, open_pairs
 from blurgen.pairs.checking import damaged_blocks, ranges_told, rows_of
-from blurgen.pairs.sums import read_block_sums, read_file_sums, sums_of_file
 from blurgen.sources import SOURCES, open_source
 from blurgen.sources.base import Source
 
@@ -156,16 +155,10 @@ def _damage(
     pairs: PairFile, workers: int, progress: Callable[[int, int], None]
 ) -> tuple[dict[str, list[tuple[int, int]]], bool]:
     """Dataset → the ranges of rows whose checksums are wrong; and whether those of the rest are."""
-    header, layout = pairs.header, pairs.layout
-    file = os.open(pairs.path, os.O_RDONLY)
-    try:
-        rest_damaged = not np.array_equal(read_file_sums(file, layout), sums_of_file(file, header, layout))
-        sums = read_block_sums(file, header, layout)
-    finally:
-        os.close(file)
+    header = pairs.header
     every = np.ones(header.blocks, np.bool_)
-    damaged = damaged_blocks(header, stored_columns(pairs), sums, every, workers, progress)
-    return {name: rows_of(blocks, header) for name, blocks in damaged.items()}, rest_damaged
+    damaged = damaged_blocks(header, stored_columns(pairs), pairs.block_sums(), every, workers, progress)
+    return {name: rows_of(blocks, header) for name, blocks in damaged.items()}, not pairs.rest_is_sound()
 
 
 def sampled_rows(count: int, sample: int | None) -> Rows:

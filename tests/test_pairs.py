@@ -92,7 +92,8 @@ def test_attributes(made):
         "dataset_options": '{"patch": 16}',
         "dataset_sha256": SOURCE.sha256,
     }
-    numbers = {"format_version": 1, "count": COUNT, "copies": 3, "seed": 2**63 + 5, "block_rows": COUNT}
+    numbers = {"format_version": 1, "count": COUNT, "copies": 3, "seed": 2**63 + 5}
+    numbers |= {"first": 0, "whole_count": COUNT, "block_rows": COUNT}
     assert set(raw) == set(texts) | set(numbers)
     for name, text in texts.items():
         assert isinstance(kinds[name], h5py.h5t.TypeStringID)
@@ -422,6 +423,8 @@ def test_newer_format(copy, version):
         "dataset_options",
         "dataset_sha256",
         "count",
+        "first",
+        "whole_count",
         "block_rows",
     ],
 )

@@ -108,7 +108,9 @@ def test_no_shards(tmp_path, shard):
 
 
 def test_compressed_files_have_none(tmp_path):
-    with pytest.raises(InputError, match="a compressed file cannot be made in shards"):
+    with pytest.raises(
+        InputError, match="a compressed file cannot be made in shards of one file; make parts"
+    ):
         make(tmp_path / "a.h5", (1, 2), compression="gzip")
     assert names(tmp_path) == []
 

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,12 +38,14 @@ _ATTRIBUTES: dict[str, type] = {
     "dataset_sha256": str,
     "count": int,
     "copies": int,
+    "first": int,
+    "whole_count": int,
     "block_rows": int,
 }
 _BLOCK_BYTES = 1 << 16  # of the images of a block: compressed, one is undone to read one row
 _SUM = np.dtype("<u4")
-_BLOCK_SUMS = "crc32/blocks"
-_FILE_SUMS = "crc32/file"
+BLOCK_SUMS = "crc32/blocks"
+FILE_SUMS = "crc32/file"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class Header:
         ``gzip``, ``lzf`` or ``zstd``; empty where there is none.
     version : str
         The version of blurgen that made the file.
+    first : int
+        Of a part of a whole: where in it the pairs begin.
+    whole_count : int
+        How many pairs the whole has; 0 says as many as `count`, and becomes that.
     """
 
     recipe: Recipe
@@ -87,6 +93,34 @@ class Header:
     psf_size: int = 0
     compression: str = ""
     version: str = __version__
+    first: int = 0
+    whole_count: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.whole_count:
+            object.__setattr__(self, "whole_count", self.count)
+
+    @property
+    def whole(self) -> Header:
+        """The header of the whole that this is a part of."""
+        return replace(self, first=0, count=self.whole_count)
+
+    def part(self, start: int, stop: int) -> Header:
+        """The header of a file of its own for the rows `start` … `stop` − 1, which begin with a block."""
+        return replace(self, first=self.first + start, count=stop - start)
+
+    def differences(self, other: Header) -> dict[str, tuple[Any, Any]]:
+        """What of this header differs from another: name → (ours, theirs)."""
+        ours, theirs = (
+            {
+                **header.attributes(),
+                "psf": header.psf_size,
+                "shape": header.shape,
+                "compression": header.compression,
+            }
+            for header in (self, other)
+        )
+        return {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
 
     def attributes(self) -> dict[str, str | int]:
         """The attributes of the file's root."""
@@ -102,6 +136,8 @@ class Header:
             "dataset_sha256": self.dataset_sha256,
             "count": self.count,
             "copies": self.recipe.copies,
+            "first": self.first,
+            "whole_count": self.whole_count,
             "block_rows": self.block_rows,
         }
 
@@ -123,8 +159,8 @@ class Header:
 
     @property
     def block_rows(self) -> int:
-        """How many rows a block has; the last one may have fewer. Blocks have checksums of their own."""
-        return max(1, min(self.count, _BLOCK_BYTES // int(np.prod(self.shape))))
+        """How many rows a block of the whole has; the last may have fewer. Each has checksums of its own."""
+        return max(1, min(self.whole_count, _BLOCK_BYTES // int(np.prod(self.shape))))
 
     @property
     def blocks(self) -> int:
@@ -138,7 +174,7 @@ class Header:
 
 
 class Place(NamedTuple):
-    """Where a dataset's bytes lie; in compressed chunks, without an offset of its own, at −1."""
+    """Where a dataset's bytes lie; −1 where they have no place of their own: in chunks, or in other files."""
 
     dtype: np.dtype[Any]
     row_shape: tuple[int, ...]
@@ -169,7 +205,7 @@ class Layout(NamedTuple):
 
 
 @contextmanager
-def _opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
+def opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
     """An open HDF5 file; whatever HDF5 says of it becomes a FileError of one sentence."""
     import h5py
 
@@ -185,21 +221,30 @@ def _opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
         raise FileError(f"pair file '{path}' cannot be {doing}: HDF5 finds it damaged") from None
 
 
-def lay_out(path: Path, header: Header) -> None:
-    """Create the file with all its datasets and none of their content."""
+def write_attributes(file: Any, header: Header) -> None:
+    """Write what a file says of itself.
+
+    Raises
+    ------
+    InputError
+        If a text is too long for HDF5.
+    """
     import h5py
 
-    with _opened(path, "w", "written", alignment_threshold=1, alignment_interval=_PAGE) as file:
-        for name, value in header.attributes().items():
-            if isinstance(value, str):
-                data = value.encode("utf-8", "surrogateescape")  # a path may be no UTF-8
-                if len(data) > _LONGEST_ATTRIBUTE:
-                    raise InputError(
-                        f"{name} takes {len(data)} bytes; {_LONGEST_ATTRIBUTE} fit into the file"
-                    )
-                file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
-            else:
-                file.attrs.create(name, value, dtype=np.uint64 if name == "seed" else np.int64)
+    for name, value in header.attributes().items():
+        if isinstance(value, str):
+            data = value.encode("utf-8", "surrogateescape")  # a path may be no UTF-8
+            if len(data) > _LONGEST_ATTRIBUTE:
+                raise InputError(f"{name} takes {len(data)} bytes; {_LONGEST_ATTRIBUTE} fit into the file")
+            file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
+        else:
+            file.attrs.create(name, value, dtype=np.uint64 if name == "seed" else np.int64)
+
+
+def lay_out(path: Path, header: Header) -> None:
+    """Create the file with all its datasets and none of their content."""
+    with opened(path, "w", "written", alignment_threshold=1, alignment_interval=_PAGE) as file:
+        write_attributes(file, header)
         file.create_group("params")
         for name, (dtype, row_shape) in header.columns().items():
             shape = (header.count, *row_shape)
@@ -215,13 +260,14 @@ def lay_out(path: Path, header: Header) -> None:
                     track_times=False,
                 )
                 continue
-            _create_contiguous(file, name, shape, dtype)
+            create_contiguous(file, name, shape, dtype)
         file.create_group("crc32")
-        for name, (shape, dtype) in _sums(header).items():
-            _create_contiguous(file, name, shape, dtype)
+        for name, (shape, dtype) in sums_datasets(header).items():
+            create_contiguous(file, name, shape, dtype)
 
 
-def _create_contiguous(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def create_contiguous(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Create a dataset whose bytes have their place at once, and no content."""
     import h5py
 
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -233,9 +279,9 @@ def _create_contiguous(file: Any, name: str, shape: tuple[int, ...], dtype: np.d
     h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
 
 
-def _sums(header: Header) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+def sums_datasets(header: Header) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """The datasets of checksums: shape and dtype."""
-    return {_BLOCK_SUMS: ((header.blocks, len(header.columns())), _SUM), _FILE_SUMS: ((3,), _SUM)}
+    return {BLOCK_SUMS: ((header.blocks, len(header.columns())), _SUM), FILE_SUMS: ((3,), _SUM)}
 
 
 def read_layout(path: Path, header: Header) -> Layout:
@@ -248,11 +294,11 @@ def read_layout(path: Path, header: Header) -> Layout:
     """
     expected = {name: ((header.count, *row), dtype) for name, (dtype, row) in header.columns().items()}
     places = {}
-    with _opened(path, "r", "read", locking=False) as file:
+    with opened(path, "r", "read", locking=False) as file:
         size = path.stat().st_size
-        for name, (shape, dtype) in {**expected, **_sums(header)}.items():
+        for name, (shape, dtype) in {**expected, **sums_datasets(header)}.items():
             places[name] = _place(path, file.get(name), name, shape, dtype, size)
-    return Layout({name: places[name] for name in expected}, places[_BLOCK_SUMS], places[_FILE_SUMS])
+    return Layout({name: places[name] for name in expected}, places[BLOCK_SUMS], places[FILE_SUMS])
 
 
 def _place(
@@ -284,7 +330,7 @@ def read_header(path: Path) -> Header:
     """
     import h5py
 
-    with _opened(path, "r", "read", locking=False) as file:
+    with opened(path, "r", "read", locking=False) as file:
         raw = {name: _plain(value) for name, value in file.attrs.items()}
         sharp = file.get("sharp")
         shape: tuple[int, ...] = sharp.shape[1:] if isinstance(sharp, h5py.Dataset) else ()
@@ -307,6 +353,8 @@ def read_header(path: Path) -> Header:
             raise FileError(f"pair file '{path}' lacks the attribute '{name}'")
         if not isinstance(raw[name], kind) or (kind is int and raw[name] < 0):
             raise FileError(f"pair file '{path}': the attribute '{name}' is damaged: {str(raw[name])[:40]!r}")
+    if raw["count"] < 1 or raw["first"] + raw["count"] > raw["whole_count"]:
+        raise FileError(f"pair file '{path}': the attribute 'count' is damaged: {raw['count']}")
     try:
         recipe = Recipe.from_dict(json.loads(raw["recipe"]), f"of {path}")
         if len(shape) != 3 or 0 in shape:
@@ -321,6 +369,8 @@ def read_header(path: Path) -> Header:
             dataset_options=options,
             dataset_sha256=raw["dataset_sha256"],
             count=raw["count"],
+            first=raw["first"],
+            whole_count=raw["whole_count"],
             shape=(shape[0], shape[1], shape[2]),
             has_labels=has_labels,
             psf_size=psf_size,
@@ -346,7 +396,7 @@ def reason(error: OSError) -> str:
 
 def store_chunks(path: Path, chunks: Iterable[tuple[str, int, bytes]]) -> None:
     """Store compressed chunks, each with its dataset's name and its first row, in a file that is laid out."""
-    with _opened(path, "r+", "written", locking=False) as file:
+    with opened(path, "r+", "written", locking=False) as file:
         for name, row, data in chunks:
             dataset = file[name]
             dataset.id.write_direct_chunk((row, *(0 for _ in dataset.shape[1:])), data)

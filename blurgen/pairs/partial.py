@@ -242,19 +242,9 @@ class PartialFile:
 
     def _differences(self) -> str:
         """What of the partial file's header differs from ours, as one phrase."""
-        theirs, ours = (
-            {
-                **header.attributes(),
-                "psf": header.psf_size,
-                "shape": header.shape,
-                "compression": header.compression,
-            }
-            for header in (read_header(self.path), self._header)
-        )
         return ", ".join(
-            name if name == "recipe" else f"{name} {theirs[name]!r}, now {ours[name]!r}"
-            for name in ours
-            if theirs[name] != ours[name]
+            name if name == "recipe" else f"{name} {theirs!r}, now {ours!r}"
+            for name, (theirs, ours) in read_header(self.path).differences(self._header).items()
         )
 
     def _claim(self, *, shared: bool) -> None:

@@ -56,9 +56,14 @@ def sums_of_blocks(columns: Mapping[str, NDArray[Any]], block_rows: int) -> Sums
     return np.array(sums, "<u4")
 
 
-def sums_of_file(file: int, header: Header, layout: Layout) -> Sums:
-    """The checksums of an open file's bytes that are no rows, uint32, little-endian, shape (3,)."""
-    blocks = read_block_sums(file, header, layout)
+def sums_of_file(file: int, header: Header, layout: Layout, blocks: Sums) -> Sums:
+    """The checksums of an open file's bytes that are no rows, and of its blocks' checksums.
+
+    Returns
+    -------
+    ndarray
+        uint32, little-endian, shape (3,).
+    """
     return joined_sums(structure_sum(file, header, layout), zlib.crc32(blocks.data))
 
 
@@ -79,8 +84,9 @@ def structure_sum(file: int, header: Header, layout: Layout) -> int:
 
 def structure_ranges(size: int, header: Header, layout: Layout) -> Iterator[tuple[int, int]]:
     """Where in a file of `size` bytes those bytes lie, (start, stop), ascending."""
-    extents = [_extent(place, header.count) for place in layout.columns.values() if place.offset >= 0]
-    extents += [_extent(layout.block_sums, header.blocks), _extent(layout.file_sums, 3)]
+    places = [(place, header.count) for place in layout.columns.values()]
+    places += [(layout.block_sums, header.blocks), (layout.file_sums, 3)]
+    extents = [_extent(place, rows) for place, rows in places if place.offset >= 0]
     at = 0
     for start, stop in sorted(extents):
         if at < start:

@@ -271,7 +271,9 @@ class PairWriter:
         """Write the checksums of what is no rows, and bring all to the disk."""
         file = os.open(path, os.O_RDWR)
         try:
-            write_rows(file, self._layout.file_sums, 0, sums_of_file(file, self.header, self._layout))
+            blocks = read_block_sums(file, self.header, self._layout)
+            sums = sums_of_file(file, self.header, self._layout, blocks)
+            write_rows(file, self._layout.file_sums, 0, sums)
             os.fsync(file)
         finally:
             os.close(file)
