@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from blurgen.degradation import Pairs, degrade
     from blurgen.exporting import export
     from blurgen.maker import finish, make
+    from blurgen.merging import merge
     from blurgen.pairs import PairFile, open_pairs
     from blurgen.recipe import Recipe, load_recipe, recipes
     from blurgen.sources import open_source
@@ -40,6 +41,7 @@ _HOMES = {
     "jpeg": "codec",
     "load_recipe": "recipe",
     "make": "maker",
+    "merge": "merging",
     "open_pairs": "pairs",
     "open_source": "sources",
     "recipes": "recipe",
@@ -64,6 +66,7 @@ __all__ = [
     "jpeg",
     "load_recipe",
     "make",
+    "merge",
     "open_pairs",
     "open_source",
     "psf",

@@ -18,7 +18,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from blurgen._version import __version__
-from blurgen.console import compilation_said, flush, say, shown_progress
+from blurgen.console import Progress, compilation_said, flush, say, shown_progress
 from blurgen.errors import BlurgenError, FileError
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def make(
 ) -> None:
     """Make a file of pairs. Interrupted, the same command goes on where it stopped."""
     from blurgen.maker import make as make_file
-    from blurgen.pairs import kept, open_pairs, partial_path
+    from blurgen.pairs import open_pairs, partial_path
     from blurgen.sources import open_source
 
     given = {
@@ -239,22 +239,13 @@ def make(
                 note=progress.note,
             )
     except KeyboardInterrupt:
-        partial = partial_path(out)
-        done, total = kept(out, None if part else share) if progress.total else (0, 0)
-        if not total:
-            raise
-        pairs_of = f"pairs of shard {share}" if share and not part else "pairs"
-        say(
-            f"blurgen: interrupted: {done:,} of {total:,} {pairs_of} are kept in {partial}; "
-            "the same command goes on from there",
-            sys.stderr,
-        )
+        _say_kept(out, progress, None if part else share)
         raise typer.Exit(_INTERRUPTED) from None
     if quiet:
         return
     seconds = time.perf_counter() - begun
     made = progress.total - progress.first
-    resumed = f" ({progress.first:,} were there already)" if progress.first else ""
+    resumed = _resumed(progress)
     speed = f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
     if share and not part:
         say(
@@ -282,6 +273,46 @@ def finish(
         finish_file(file, overwrite=overwrite, threads=threads, note=note)
     if not quiet:
         say(f"{file}: {len(open_pairs(file)):,} pairs, {_megabytes(file)}")
+
+
+@app.command(epilog="Example: blurgen merge part-*.h5 --out pairs.h5")
+def merge(
+    parts: Annotated[
+        list[Path], typer.Argument(help="All parts, as 'blurgen make --part' made them.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to make.")],
+    virtual: Annotated[
+        bool,
+        typer.Option(
+            "--virtual", help="Only point to the parts, which must lie in the file's folder or below it."
+        ),
+    ] = False,
+    overwrite: _Overwrite = False,
+    threads: _Threads = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Make a file of its parts. Interrupted, the same command goes on where it stopped."""
+    from blurgen.merging import merge as merge_parts
+    from blurgen.pairs import open_pairs
+
+    progress = shown_progress(quiet)
+    try:
+        with progress:
+            merge_parts(
+                parts,
+                out,
+                virtual=virtual,
+                overwrite=overwrite,
+                threads=threads,
+                progress=progress,
+                note=progress.note,
+            )
+    except KeyboardInterrupt:
+        _say_kept(out, progress)
+        raise typer.Exit(_INTERRUPTED) from None
+    if not quiet:
+        of = f"of {_many(len(parts), 'part')}"
+        say(f"{out}: {len(open_pairs(out)):,} pairs {of}{_resumed(progress)}, {_megabytes(out)}")
 
 
 @app.command(epilog="Example: blurgen info pairs.h5 --json")
@@ -566,6 +597,25 @@ def _shard(text: str) -> Shard:
     if not (number.isdecimal() and of.isdecimal()):
         raise InputError(f"--shard {text!r}: which one and of how many is needed, such as 3/16")
     return checked_shard((int(number), int(of)))
+
+
+def _say_kept(out: Path, progress: Progress, shard: Shard | None = None) -> None:
+    """Say what an interrupted command leaves; if that is nothing, be interrupted."""
+    from blurgen.pairs import kept, partial_path
+
+    done, total = kept(out, shard) if progress.total else (0, 0)
+    if not total:
+        raise KeyboardInterrupt
+    pairs = f"pairs of shard {shard}" if shard else "pairs"
+    say(
+        f"blurgen: interrupted: {done:,} of {total:,} {pairs} are kept in {partial_path(out)}; "
+        "the same command goes on from there",
+        sys.stderr,
+    )
+
+
+def _resumed(progress: Progress) -> str:
+    return f" ({progress.first:,} were there already)" if progress.first else ""
 
 
 def _times(shape: Iterable[int]) -> str:

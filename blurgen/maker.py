@@ -259,7 +259,7 @@ def header_for(
 
 
 def remake(source: Source, header: Header, start: int, stop: int) -> dict[str, NDArray[Any]]:
-    """Rows `start` … `stop` − 1 of every dataset of a pair file, made afresh; of a part, counted from its first."""
+    """Rows `start` … `stop` − 1 of every dataset of a pair file, made afresh; those of a part are its own."""
     index = header.first + np.arange(start, stop, dtype=np.int64)
     source_index = index // header.recipe.copies
     first, last = int(source_index[0]), int(source_index[-1]) + 1

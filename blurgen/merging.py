@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from blurgen import threads as pool
 from blurgen.errors import FileError, InputError
 from blurgen.maker import Progress, fill
 from blurgen.pairs import PairFile, PairWriter, open_pairs
-from blurgen.pairs.format import Header, read_layout, reason
+from blurgen.pairs.checking import ranges_told
+from blurgen.pairs.format import read_layout, reason
 from blurgen.pairs.joined import JoinedColumn
 from blurgen.pairs.raw import write_rows
 from blurgen.pairs.sums import sums_of_blocks, sums_of_file
@@ -90,21 +92,27 @@ def _opened(paths: Iterable[str | os.PathLike[str]], out: Path) -> list[PairFile
     for part in parts:
         if out.exists() and part.path.samefile(out):
             raise FileError(f"'{out}' is one of the parts: give another name")
-        different = parts[0].header.whole.differences(part.header.whole)
+        different = set(parts[0].header.whole.differences(part.header.whole)) - {"whole_count"}
         if different:
             raise FileError(
-                f"'{part.path}' is no part of the same whole as '{parts[0].path}': other {', '.join(different)}"
+                f"'{part.path}' is no part of the same whole as '{parts[0].path}': "
+                f"other {', '.join(sorted(different))}"
             )
         if not part.rest_is_sound():
             raise FileError(f"'{part.path}' was damaged since it was made: see 'blurgen verify --repair'")
     whole = parts[0].header.whole
     edges = [(part.header.first, part.header.first + part.header.count) for part in parts]
-    for (_, end), (start, _) in pairwise([(0, 0), *edges, (whole.count, whole.count)]):
-        if end < start:
-            raise FileError(f"pairs {end}–{start - 1} of {whole.count:,} are in none of the parts")
     for (first, second), ((_, end), (start, _)) in zip(pairwise(parts), pairwise(edges), strict=True):
         if start < end:
             raise FileError(f"pair {start} is in two parts, '{first.path}' and '{second.path}'")
+    gaps = [
+        (end, start)
+        for (_, end), (start, _) in pairwise([(0, 0), *edges, (whole.count, whole.count)])
+        if end < start
+    ]
+    if gaps:
+        missing = sum(stop - start for start, stop in gaps)
+        raise FileError(f"{missing:,} of {whole.count:,} pairs are in none of the parts: {ranges_told(gaps)}")
     return parts
 
 
@@ -142,12 +150,17 @@ def _point(parts: list[PairFile], out: Path, overwrite: bool) -> None:
             raise FileError(f"'{part.path}' only points to its own parts: give those")
     if out.exists() and not overwrite:
         raise FileError(f"'{out}' exists; give another name, or allow overwriting (--overwrite)")
-    header = _seen(parts[0].header.whole)
+    header = replace(parts[0].header.whole, compression="")  # that of the parts does not show
     pointed = [
-        Part(relative_name(out, part.path), part.header.first, part.header.count, part.file_sums())
+        Part(
+            relative_name(out, part.path),
+            part.header.first,
+            part.header.first + part.header.count,
+            part.file_sums(),
+        )
         for part in parts
     ]
-    new = out.with_name(out.name + ".partial")
+    new = out.with_name(out.name + ".virtual")
     try:
         lay_out_virtual(new, header, pointed)
         layout = read_layout(new, header)
@@ -163,10 +176,3 @@ def _point(parts: list[PairFile], out: Path, overwrite: bool) -> None:
         raise FileError(f"'{out}' cannot be written: {reason(error)}") from None
     finally:
         new.unlink(missing_ok=True)
-
-
-def _seen(whole: Header) -> Header:
-    """The header of a file that points to parts: how they are compressed does not show."""
-    from dataclasses import replace
-
-    return replace(whole, compression="")

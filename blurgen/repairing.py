@@ -36,7 +36,7 @@ from blurgen.pairs.sums import (
     structure_sum,
     sums_of_blocks,
 )
-from blurgen.pairs.virtual import read_parts
+from blurgen.pairs.virtual import points_to_parts
 from blurgen.pairs.writer import sync
 from blurgen.sources.base import Source
 from blurgen.verification import source_of, stored_columns
@@ -108,11 +108,11 @@ def repair(
     """
     workers = pool.checked(threads)
     path = Path(path)
+    if points_to_parts(path):
+        raise FileError(f"'{path}' only points to its parts: repair those")
     with _errors_said(path):
         structure = _repair_structure(path)
         pairs = open_pairs(path)
-        if pairs.parts:
-            raise FileError(f"'{path}' only points to its parts: repair those")
         file = os.open(path, os.O_RDWR)
         try:
             work = _Work(pairs, file, dataset, data_dir, workers, progress)
@@ -140,7 +140,7 @@ def _repair_structure(path: Path) -> bool:
         header = read_header(path)
     except FileError as error:
         raise FileError(f"{error}; it cannot be repaired, only made again") from None
-    if header.compression or read_parts(path):
+    if header.compression:
         return False
     fresh = path.with_name(path.name + ".repair")
     try:

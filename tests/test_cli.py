@@ -19,7 +19,7 @@ from blurgen import cli, console
 from blurgen.cli import main
 
 PACKAGE = Path(blurgen.__file__).parents[1]
-COMMANDS = ("make", "finish", "info", "show", "export", "verify", "gallery", "psf", "recipes")
+COMMANDS = ("make", "finish", "merge", "info", "show", "export", "verify", "gallery", "psf", "recipes")
 
 
 @pytest.fixture(autouse=True)

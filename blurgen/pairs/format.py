@@ -44,6 +44,7 @@ _ATTRIBUTES: dict[str, type] = {
 }
 _BLOCK_BYTES = 1 << 16  # of the images of a block: compressed, one is undone to read one row
 _SUM = np.dtype("<u4")
+_CONTIGUOUS, _CHUNKED, _VIRTUAL = "CONTIGUOUS", "CHUNKED", "VIRTUAL"  # HDF5's words
 BLOCK_SUMS = "crc32/blocks"
 FILE_SUMS = "crc32/file"
 
@@ -168,6 +169,11 @@ class Header:
         return -(-self.count // self.block_rows)
 
     @property
+    def chunk_rows(self) -> int:
+        """How many rows a compressed chunk has: those of a block; a part may be smaller than one."""
+        return min(self.block_rows, self.count)
+
+    @property
     def in_chunks(self) -> list[str]:
         """The datasets that are stored in compressed chunks."""
         return [name for name in ("sharp", "blurred", "psf") if self.compression and name in self.columns()]
@@ -202,6 +208,11 @@ class Layout(NamedTuple):
     columns: dict[str, Place]
     block_sums: Place
     file_sums: Place
+
+    @property
+    def rows_elsewhere(self) -> bool:
+        """Whether the rows, and the checksums of their blocks, lie in other files."""
+        return self.block_sums.offset < 0
 
 
 @contextmanager
@@ -254,7 +265,7 @@ def lay_out(path: Path, header: Header) -> None:
                     name,
                     shape,
                     dtype,
-                    chunks=(header.block_rows, *row_shape),
+                    chunks=(header.chunk_rows, *row_shape),
                     compression=used.filter_id,
                     compression_opts=used.options,
                     track_times=False,
@@ -290,22 +301,36 @@ def read_layout(path: Path, header: Header) -> Layout:
     Raises
     ------
     FileError
-        If a dataset is missing, of another shape or dtype, or cut off.
+        If a dataset is missing, of another shape or dtype, stored in another way, or cut off.
     """
     expected = {name: ((header.count, *row), dtype) for name, (dtype, row) in header.columns().items()}
     places = {}
     with opened(path, "r", "read", locking=False) as file:
-        size = path.stat().st_size
+        elsewhere = points_elsewhere(file)
         for name, (shape, dtype) in {**expected, **sums_datasets(header)}.items():
-            places[name] = _place(path, file.get(name), name, shape, dtype, size)
+            stored = _CONTIGUOUS
+            if elsewhere and name != FILE_SUMS:
+                stored = _VIRTUAL
+            elif name in header.in_chunks:
+                stored = _CHUNKED
+            places[name] = _place(path, file, name, shape, dtype, stored)
     return Layout({name: places[name] for name in expected}, places[BLOCK_SUMS], places[FILE_SUMS])
 
 
+def points_elsewhere(file: Any) -> bool:
+    """Whether the rows of an open HDF5 file lie in others."""
+    import h5py
+
+    sharp = file.get("sharp")
+    return isinstance(sharp, h5py.Dataset) and sharp.is_virtual
+
+
 def _place(
-    path: Path, dataset: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], size: int
+    path: Path, file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], stored: str
 ) -> Place:
     import h5py
 
+    dataset = file.get(name)
     if not isinstance(dataset, h5py.Dataset):
         raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
     if dataset.shape != shape or dataset.dtype != dtype:
@@ -314,7 +339,15 @@ def _place(
             f"{dtype} {shape} is expected"
         )
     offset = dataset.id.get_offset()
+    # contiguous without a place of its own is what lies in another file as plain bytes
+    if (
+        dataset.id.get_create_plist().get_layout() != getattr(h5py.h5d, stored)
+        or (offset is None) != (stored != _CONTIGUOUS)
+        or dataset.file.filename != file.filename
+    ):
+        raise FileError(f"pair file '{path}': dataset '{name}' is stored in another way than blurgen's")
     place = Place(dtype, shape[1:], -1 if offset is None else offset)
+    size = path.stat().st_size
     if offset is not None and offset + shape[0] * place.row_bytes > size:
         raise FileError(f"pair file '{path}' is truncated: dataset '{name}' ends beyond its {size} bytes")
     return place
@@ -362,7 +395,7 @@ def read_header(path: Path) -> Header:
         options = json.loads(raw["dataset_options"])
         if not isinstance(options, dict):
             raise FileError(f"pair file '{path}': the attribute 'dataset_options' is damaged: {options!r}")
-        return Header(
+        header = Header(
             recipe=recipe,
             seed=raw["seed"],
             dataset=raw["dataset"],
@@ -379,6 +412,9 @@ def read_header(path: Path) -> Header:
         )
     except json.JSONDecodeError as error:
         raise FileError(f"pair file '{path}': an attribute is damaged: {error}") from None
+    if header.first % header.block_rows:
+        raise FileError(f"pair file '{path}': the attribute 'first' is damaged: {header.first}")
+    return header
 
 
 def _plain(value: Any) -> Any:

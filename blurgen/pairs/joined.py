@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class JoinedColumn:
-    """Columns of several files behind one another, indexed like one array; rows are copied.
+    """Columns of several files behind one another, indexed like one array; rows of several are copied.
 
     Parameters
     ----------
@@ -33,10 +33,12 @@ class JoinedColumn:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple):
+        if isinstance(key, tuple) and key and isinstance(key[0], int | np.integer | slice):
             first, *others = key
             rows = self[first]
-            return rows[tuple(others)] if isinstance(first, int | np.integer) else rows[:, *others]
+            return rows[:, *others] if isinstance(first, slice) else rows[tuple(others)]
+        if isinstance(key, tuple) or key is None or key is Ellipsis:
+            return np.asarray(self)[key]
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
                 raise IndexError(f"row {key} of {len(self)}")
@@ -46,8 +48,12 @@ class JoinedColumn:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             return self._range(start, stop) if step == 1 else self._rows(np.arange(start, stop, step))
-        rows = np.asarray(key)
-        return self._rows(np.flatnonzero(rows) if rows.dtype == bool else rows)
+        rows = np.asarray(key) if np.size(key) else np.empty(np.shape(key), np.int64)
+        if rows.dtype == bool:
+            if rows.shape != self.shape[:1]:
+                raise IndexError(f"a mask of {rows.shape} for {len(self)} rows")
+            rows = np.flatnonzero(rows)
+        return self._rows(rows)
 
     def _range(self, start: int, stop: int) -> NDArray[Any]:
         parts = [
@@ -71,4 +77,4 @@ class JoinedColumn:
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        return np.asarray(self._range(0, len(self)), dtype)
+        return np.array(self._range(0, len(self)), dtype, copy=copy)

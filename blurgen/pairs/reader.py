@@ -16,7 +16,7 @@ from blurgen.errors import FileError
 from blurgen.pairs.format import CompressedColumn, Header, read_header, read_layout
 from blurgen.pairs.joined import JoinedColumn
 from blurgen.pairs.sums import Sums, read_block_sums, read_file_sums, sums_of_file
-from blurgen.pairs.virtual import Part, read_parts
+from blurgen.pairs.virtual import Part, points_to_parts, read_parts
 from blurgen.recipe import Recipe
 
 
@@ -61,8 +61,12 @@ class PairFile:
             raise FileError(f"'{self.path}' is still being made: run the command that began it again")
         self.header = read_header(self.path)
         self.layout = read_layout(self.path, self.header)
-        self.parts = [_opened_part(self.path, self.header, part) for part in read_parts(self.path)]
+        self.parts = self._opened_parts() if self.layout.rows_elsewhere else []
         self._maps: dict[str, Any] = {}
+
+    def _opened_parts(self) -> list[PairFile]:
+        parts = read_parts(self.path, self.header)
+        return [_opened_part(self.path, self.header, part) for part in parts]
 
     def _column(self, name: str) -> Any:
         if name not in self._maps:
@@ -171,14 +175,15 @@ class PairFile:
 
 def _opened_part(path: Path, header: Header, part: Part) -> PairFile:
     """A part that a file points to, if it is still the one that was meant."""
+    place = path.parent / part.name
+    if points_to_parts(place):  # to itself even, it may be
+        raise FileError(f"pair file '{path}' points to '{place}', which only points to others")
     try:
-        found = PairFile(path.parent / part.name)
+        found = PairFile(place)
     except FileError as error:
         raise FileError(f"pair file '{path}' points to a part that cannot be opened: {error}") from None
     theirs = replace(found.header, compression="")  # which the whole does not see
-    if theirs != header.part(part.first, part.first + part.count) or not np.array_equal(
-        found.file_sums(), part.sums
-    ):
+    if theirs != header.part(part.start, part.stop) or not np.array_equal(found.file_sums(), part.sums):
         raise FileError(f"pair file '{path}' points to '{found.path}', which is another file now")
     return found
 

@@ -5,6 +5,7 @@ The names of the parts are relative to the file's own folder, and lie in it or b
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from blurgen.pairs.format import (
     Header,
     create_contiguous,
     opened,
+    points_elsewhere,
     sums_datasets,
     write_attributes,
 )
@@ -32,15 +34,15 @@ class Part(NamedTuple):
     ----------
     name : str
         Its name, relative to the folder of the file that points to it.
-    first, count : int
-        Which rows it holds.
+    start, stop : int
+        The rows start … stop − 1 that it holds.
     sums : ndarray
         Its checksums ``/crc32/file``, by which it is known that it is still the same.
     """
 
     name: str
-    first: int
-    count: int
+    start: int
+    stop: int
     sums: Sums
 
 
@@ -51,10 +53,12 @@ def lay_out_virtual(path: Path, header: Header, parts: list[Part]) -> None:
         for group in ("params", "crc32"):
             file.create_group(group)
         for name, (dtype, row_shape) in header.columns().items():
-            _create_virtual(file, name, dtype, row_shape, [(part.name, part.count) for part in parts])
+            _create_virtual(
+                file, name, dtype, row_shape, [(part.name, part.stop - part.start) for part in parts]
+            )
         sums = sums_datasets(header)
         shape, dtype = sums[BLOCK_SUMS]
-        counts = [(part.name, -(-part.count // header.block_rows)) for part in parts]
+        counts = [(part.name, -(-(part.stop - part.start) // header.block_rows)) for part in parts]
         _create_virtual(file, BLOCK_SUMS, dtype, shape[1:], counts)
         shape, dtype = sums[FILE_SUMS]
         create_contiguous(file, FILE_SUMS, shape, dtype)
@@ -82,28 +86,38 @@ def _create_virtual(
     h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
 
 
-def read_parts(path: Path) -> list[Part]:
-    """The parts that a file points to, in the order of their rows; none where it holds its rows itself.
+def points_to_parts(path: Path) -> bool:
+    """Whether a file holds no rows of its own; False also where that cannot be read."""
+    try:
+        with opened(path, "r", "read", locking=False) as file:
+            return points_elsewhere(file)
+    except FileError:
+        return False
+
+
+def read_parts(path: Path, header: Header) -> list[Part]:
+    """The parts that a file points to, in the order of their rows, which are all of the file's.
 
     Raises
     ------
     FileError
         If one of them lies outside of the file's folder, or what is said of them is damaged.
     """
+    found = []
     with opened(path, "r", "read", locking=False) as file:
-        sharp = file["sharp"]
-        if not sharp.is_virtual:
-            return []
-        found = []
         sums = file[_PART_SUMS][...]
-        for source in sharp.virtual_sources():
+        for source in file["sharp"].virtual_sources():
             low, high = source.vspace.get_select_bounds()
-            found.append((int(low[0]), int(high[0]) - int(low[0]) + 1, source.file_name.replace("%%", "%")))
-    if len(found) != len(sums):
-        raise FileError(f"pair file '{path}' is damaged: {len(found)} parts, checksums of {len(sums)}")
+            found.append((int(low[0]), int(high[0]) + 1, source.file_name.replace("%%", "%")))
+    found.sort()
+    edges = [0, *(stop for _, stop, _ in found)]
+    if [start for start, _, _ in found] != edges[:-1] or edges[-1] != header.count or len(sums) != len(found):
+        raise FileError(f"pair file '{path}': what it says of its parts is damaged")
     for _, _, name in found:
         _check_inside(path, name)
-    return [Part(name, first, count, sums[k]) for k, (first, count, name) in enumerate(sorted(found))]
+    return [
+        Part(name, start, stop, part_sums) for (start, stop, name), part_sums in zip(found, sums, strict=True)
+    ]
 
 
 def _check_inside(path: Path, name: str) -> None:
@@ -123,10 +137,15 @@ def relative_name(path: Path, part: Path) -> str:
     Raises
     ------
     FileError
-        If the part does not lie in the file's folder or below it.
+        If the part does not lie in the file's folder or below it, or its name is no text.
     """
     if not _inside(path, part):
         raise FileError(
             f"'{part}' is not in the folder of '{path}', nor below it: only such parts are pointed to"
         )
-    return part.resolve().relative_to(path.parent.resolve()).as_posix()
+    name = part.resolve().relative_to(path.parent.resolve()).as_posix()
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise FileError(f"{os.fsencode(part)!r}: HDF5 points only to files whose names are UTF-8") from None
+    return name

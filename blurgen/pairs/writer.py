@@ -209,7 +209,7 @@ class PairWriter:
     def _write_chunks(self, start: int, arrays: Mapping[str, NDArray[Any]]) -> list[Line]:
         """Compress and append rows chunk by chunk; where they lie, for the journal."""
         assert self._codec is not None
-        size = self.header.block_rows
+        size = self.header.chunk_rows
         notes = []
         for first in range(0, len(arrays["sharp"]), size):
             note = [start + first, min(start + first + size, start + len(arrays["sharp"]))]
