@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from blurgen._version import __version__
-from blurgen.errors import BlurgenError, FileError, InputError, RecipeError, SourceError
+from blurgen.errors import BlurgenError, ClusterError, FileError, InputError, RecipeError, SourceError
 
 if TYPE_CHECKING:
     from blurgen import psf
@@ -49,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "BlurgenError",
+    "ClusterError",
     "FileError",
     "InputError",
     "PairFile",

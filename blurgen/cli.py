@@ -6,6 +6,7 @@ What is heavy to import (NumPy, Numba, HDF5, Pillow) is imported by the command 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from blurgen.cluster import Cluster
     from blurgen.pairs import PairFile
     from blurgen.pairs.shards import Shard
     from blurgen.recipe import Recipe
@@ -159,6 +161,13 @@ def make(
     part: Annotated[
         bool, typer.Option("--part", help="Make the shard a file of its own; see 'blurgen merge'.")
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="A Dask cluster that makes the pairs: tcp://SCHEDULER:8786, whose workers see the folder of "
+            "the file; or local:4, processes of this machine, of --threads each, by default 1."
+        ),
+    ] = None,
     overwrite: _Overwrite = False,
     data_dir: _DataDir = None,
     split: Annotated[
@@ -216,9 +225,10 @@ def make(
         options["skip_bad"] = True
     share = None if shard is None else _shard(shard)
     begun = time.perf_counter()
-    progress = shown_progress(quiet)
+    workers = _cluster(cluster, threads)
+    progress = shown_progress(quiet, beside=lambda: str(workers) if workers else "")
     try:
-        with progress, compilation_said(progress.note, quiet):
+        with progress, compilation_said(progress.note, quiet), workers or contextlib.nullcontext():
             source = open_source(dataset, data_dir=data_dir, seed=seed, **options)
             for path, reason in getattr(source, "skipped", []):
                 progress.note(f"skipped {path}: {reason}")
@@ -229,11 +239,12 @@ def make(
                 count=count,
                 copies=copies,
                 seed=seed,
-                threads=threads,
+                threads=None if workers else threads,
                 psf=psf,
                 compression=compression,
                 shard=share,
                 part=part,
+                cluster=workers,
                 overwrite=overwrite,
                 progress=progress,
                 note=progress.note,
@@ -597,6 +608,14 @@ def _shard(text: str) -> Shard:
     if not (number.isdecimal() and of.isdecimal()):
         raise InputError(f"--shard {text!r}: which one and of how many is needed, such as 3/16")
     return checked_shard((int(number), int(of)))
+
+
+def _cluster(address: str | None, threads: int | None) -> Cluster | None:
+    if address is None:
+        return None
+    from blurgen.cluster import Cluster
+
+    return Cluster(address, threads)
 
 
 def _say_kept(out: Path, progress: Progress, shard: Shard | None = None) -> None:

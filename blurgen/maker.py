@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from blurgen.recipe import Recipe, load_recipe
 from blurgen.sources import open_source
 from blurgen.sources.base import Source
 from blurgen.stages.base import ImagePair
+
+if TYPE_CHECKING:
+    from blurgen.cluster import Cluster
 
 _CHUNK_BYTES = 2 << 20  # of the pairs that a thread takes at a time: they stay in its L2 cache
 _CHECKPOINT_SECONDS = 1.0
@@ -59,6 +63,7 @@ def make(
     compression: str | None = None,
     shard: tuple[int, int] | None = None,
     part: bool = False,
+    cluster: str | Cluster | None = None,
     overwrite: bool = False,
     data_dir: str | Path | None = None,
     progress: Progress | None = None,
@@ -95,6 +100,11 @@ def make(
         hosts may write the others at the same time. `finish` makes `out` of it. Not for compressed files.
     part : bool
         Whether the shard becomes a file `out` of its own; `merge` makes the whole of all parts.
+    cluster : str or Cluster, optional
+        A Dask cluster that makes the pairs: ``tcp://host:8786``, a scheduler whose workers see the folder of
+        `out` under the same name; ``local:3``, three processes of this machine, of `threads` threads each, by
+        default one (a script needs ``if __name__ == "__main__":`` then); or an open
+        `blurgen.cluster.Cluster`.
     overwrite : bool
         Whether to replace an existing file, and discard a partial one of other arguments.
     data_dir : path-like, optional
@@ -131,10 +141,39 @@ def make(
         header, share = _part(header, share), None
     if share and compression:
         raise InputError("a compressed file cannot be made in shards of one file; make parts (--part)")
+    if cluster is not None:
+        return _make_on_cluster(cluster, threads, source, Path(out), header, share, overwrite, progress, note)
     workers = pool.checked(threads)
     with PairWriter(out, header, overwrite=overwrite, shard=share, threads=workers, note=note) as writer:
         fill(writer, lambda *rows: remake(source, header, *rows), workers, progress)
     return Path(out)
+
+
+def _make_on_cluster(
+    cluster: str | Cluster,
+    threads: int | None,
+    source: Source,
+    out: Path,
+    header: Header,
+    shard: Shard | None,
+    overwrite: bool,
+    progress: Progress | None,
+    note: Callable[[str], None] | None,
+) -> Path:
+    from blurgen.cluster import Cluster
+
+    if header.compression:
+        raise InputError(
+            "a compressed file cannot be made on a cluster: its chunks have no places before all are made"
+        )
+    with contextlib.ExitStack() as opened:
+        used = opened.enter_context(Cluster(cluster, threads)) if isinstance(cluster, str) else cluster
+        writer = PairWriter(
+            out, header, overwrite=overwrite, shard=shard, threads=pool.usable_cpus(), note=note
+        )
+        with writer:
+            used.make(writer, source, progress=progress, note=note)
+    return out
 
 
 def _part(header: Header, shard: Shard | None) -> Header:
@@ -328,7 +367,7 @@ def fill(
         writer.write(start, rows(start, stop))
         return stop - start
 
-    chunks = _chunks(gaps, chunk_rows(writer.header))
+    chunks = chunks_of(gaps, chunk_rows(writer.header))
     noted = time.monotonic()
     if progress:
         progress(done, total)
@@ -342,7 +381,8 @@ def fill(
                 noted = time.monotonic()
 
 
-def _chunks(gaps: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
+def chunks_of(gaps: list[tuple[int, int]], rows: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows, cut into some of at most `rows`."""
     for first, last in gaps:
         for start in range(first, last, rows):
             yield start, min(start + rows, last)

@@ -37,6 +37,11 @@ def chunks_path(path: Path) -> Path:
     return path.with_name(path.name + ".chunks")
 
 
+def job_path(path: Path, token: str) -> Path:
+    """Where workers of a cluster find what they are to make."""
+    return path.with_name(f"{path.name}.cluster-{token}")
+
+
 def journals(path: Path) -> dict[Path, Shard | None]:
     """The journals that there are, and whose they are."""
     pattern = re.compile(re.escape(path.name) + r"\.journal(?:\.(\d+)-of-(\d+))?")
@@ -85,7 +90,8 @@ def remove_partial(path: Path) -> None:
     """Remove all that is left of a file `path` that is not finished."""
     _remove_journals(path)
     partial = partial_path(path)
-    for rest in (chunks_path(path), *_layouts(partial), partial):
+    jobs = path.parent.glob(f"{glob.escape(path.name)}.cluster-*")
+    for rest in (chunks_path(path), *jobs, *_layouts(partial), partial):
         rest.unlink(missing_ok=True)
 
 

@@ -27,7 +27,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import FileError, InputError
+from blurgen.errors import FileError
+from blurgen.pairs.blocks import checked_blocks, write_blocks
 from blurgen.pairs.checking import Blocks, blocks_of, damaged_blocks, rows_of
 from blurgen.pairs.compression import codec
 from blurgen.pairs.format import Header, mapped_columns, read_header, read_layout, reason, store_chunks
@@ -43,7 +44,7 @@ from blurgen.pairs.partial import (
 )
 from blurgen.pairs.raw import write_all, write_rows
 from blurgen.pairs.shards import Shard
-from blurgen.pairs.sums import read_block_sums, sums_of_blocks, sums_of_file
+from blurgen.pairs.sums import read_block_sums, sums_of_file
 
 
 class PairWriter:
@@ -152,7 +153,9 @@ class PairWriter:
         unsound = np.zeros_like(blocks)
         if blocks.any():
             columns = mapped_columns(self._partial.path, self.header, self._layout)
-            sums = read_block_sums(self._file, self.header, self._layout)
+            # opened anew, or a network file system might show what others had not yet written
+            with self._partial.path.open("rb") as file:
+                sums = read_block_sums(file.fileno(), self.header, self._layout)
             for damaged in damaged_blocks(self.header, columns, sums, blocks, threads).values():
                 unsound |= damaged
             if self._codec:
@@ -183,28 +186,27 @@ class PairWriter:
         `start` is a multiple of the header's block_rows, and so is the number of rows, unless they are the
         last.
         """
-        rows, block = len(columns["sharp"]), self.header.block_rows
-        if start % block or (rows % block and start + rows != self.header.count):
-            raise InputError(f"rows {start} to {start + rows - 1} are no whole blocks of {block}")
-        arrays = {}
-        for name, place in self._layout.columns.items():
-            data = np.ascontiguousarray(columns[name], place.dtype)
-            if data.shape != (rows, *place.row_shape):
-                expected = (rows, *place.row_shape)
-                raise InputError(f"column '{name}' has the shape {data.shape}, {expected} is needed")
-            arrays[name] = data
+        arrays = checked_blocks(self.header, self._layout, start, columns)
         try:
-            # first, while the rows are in the processor's cache
-            sums = sums_of_blocks(arrays, block)
-            write_rows(self._file, self._layout.block_sums, start // block, sums)
-            for name, data in arrays.items():
-                if name not in self.header.in_chunks:
-                    write_rows(self._file, self._layout.columns[name], start, data)
-            notes = self._write_chunks(start, arrays) if self._codec else [(start, start + rows)]
+            write_blocks(self._file, self.header, self._layout, start, arrays)
+            stop = start + len(arrays["sharp"])
+            notes = self._write_chunks(start, arrays) if self._codec else [(start, stop)]
         except OSError as error:
             raise self._failed(error) from None
         with self._lock:
             self._pending += notes
+
+    def written_elsewhere(self, start: int, stop: int) -> None:
+        """Count rows, whole blocks, that another process wrote and brought to the disk."""
+        with self._lock:
+            self._pending.append((start, stop))
+
+    def recheck(self, threads: int) -> int:
+        """Compare all rows with their checksums, on threads; how many are missing again."""
+        self.checkpoint()
+        unsound = self._unsound(self._done & blocks_of([(self.start, self.stop)], self.header), threads)
+        self._done &= ~unsound
+        return sum(stop - start for start, stop in rows_of(unsound, self.header))
 
     def _write_chunks(self, start: int, arrays: Mapping[str, NDArray[Any]]) -> list[Line]:
         """Compress and append rows chunk by chunk; where they lie, for the journal."""
