@@ -21,7 +21,7 @@ import re
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -134,11 +134,13 @@ class Cluster:
         self._open.close()
 
     def _started(self) -> Any:
+        import dask
         import distributed
 
         scratch = self._open.enter_context(
             tempfile.TemporaryDirectory(prefix="blurgen-", ignore_cleanup_errors=True)
         )
+        self._open.enter_context(dask.config.set({"temporary-directory": scratch}))
         return self._open.enter_context(
             distributed.LocalCluster(
                 n_workers=self._local,
@@ -318,9 +320,7 @@ class _Given:
         self._waiting = waiting
 
     def _give_out(self) -> None:
-        busy: dict[str, int] = dict.fromkeys(self._cluster.workers, 0)
-        for _, address in self._running.values():
-            busy[address] += 1
+        busy = Counter(address for _, address in self._running.values())
         for address, threads in self._cluster.workers.items():
             for _ in range(threads * _TASKS_PER_THREAD - busy[address]):
                 rows = self._again.popleft() if self._again else next(self._ranges, None)
