@@ -147,7 +147,7 @@ class Cluster:
                 threads_per_worker=self._threads,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=None,
                 local_directory=scratch,
                 preload=["blurgen.interrupts"],

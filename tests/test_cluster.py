@@ -41,19 +41,20 @@ class Failing(MemorySource):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small():
+def small(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(maker, "_CHUNK_BYTES", 1)  # a block at a time
         patched.setattr(cluster_module, "_TASK_CHUNKS", 1)
         patched.setattr(cluster_module, "_LOOK_SECONDS", 0.1)
-        yield
+        with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
+            yield
 
 
 @pytest.fixture(scope="module")
 def scheduler(small):
     """A scheduler and two workers in this process."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None, memory_limit=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", memory_limit=None
     ) as local:
         yield local
 
@@ -156,7 +157,7 @@ def test_rows_that_do_not_last_are_made_again(tmp_path, reference, scheduler, mo
 
 def test_workers_may_come_later(tmp_path, reference):
     with distributed.LocalCluster(
-        n_workers=0, threads_per_worker=1, processes=False, dashboard_address=None, memory_limit=None
+        n_workers=0, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", memory_limit=None
     ) as local:
         notes = []
 
