@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from blurgen._version import __version__
-from blurgen.errors import BlurgenError, FileError, InputError, RecipeError, SourceError
+from blurgen.errors import BlurgenError, ClusterError, FileError, InputError, RecipeError, SourceError
 
 if TYPE_CHECKING:
     from blurgen import psf
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from blurgen.convolution import convolve
     from blurgen.degradation import Pairs, degrade
     from blurgen.exporting import export
-    from blurgen.maker import make
+    from blurgen.maker import finish, make
+    from blurgen.merging import merge
     from blurgen.pairs import PairFile, open_pairs
     from blurgen.recipe import Recipe, load_recipe, recipes
     from blurgen.sources import open_source
@@ -36,9 +37,11 @@ _HOMES = {
     "convolve_varying": "varying",
     "degrade": "degradation",
     "export": "exporting",
+    "finish": "maker",
     "jpeg": "codec",
     "load_recipe": "recipe",
     "make": "maker",
+    "merge": "merging",
     "open_pairs": "pairs",
     "open_source": "sources",
     "recipes": "recipe",
@@ -46,6 +49,7 @@ _HOMES = {
 
 __all__ = [
     "BlurgenError",
+    "ClusterError",
     "FileError",
     "InputError",
     "PairFile",
@@ -59,9 +63,11 @@ __all__ = [
     "convolve_varying",
     "degrade",
     "export",
+    "finish",
     "jpeg",
     "load_recipe",
     "make",
+    "merge",
     "open_pairs",
     "open_source",
     "psf",

@@ -3,8 +3,9 @@
 What is built or installed bears the version of git's tags, which the build writes into ``_built.py``.
 """
 
-__version__: str
 try:
-    from blurgen._built import __version__
+    from blurgen._built import __version__ as _version
 except ImportError:  # a clone that was neither built nor installed
-    __version__ = "0.1.0.dev0"
+    _version = "0.1.0.dev0"
+
+__version__: str = _version

@@ -6,6 +6,7 @@ What is heavy to import (NumPy, Numba, HDF5, Pillow) is imported by the command 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import time
@@ -18,14 +19,16 @@ import typer.main
 from typer.core import TyperGroup
 
 from blurgen._version import __version__
-from blurgen.console import compilation_said, flush, say, shown_progress
+from blurgen.console import Progress, compilation_said, flush, say, shown_progress
 from blurgen.errors import BlurgenError, FileError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from blurgen.cluster import Cluster
     from blurgen.pairs import PairFile
+    from blurgen.pairs.shards import Shard
     from blurgen.recipe import Recipe
 
 _BINS = 16
@@ -115,6 +118,7 @@ _DataDir = Annotated[
     ),
 ]
 _Threads = Annotated[int | None, typer.Option(help="How many threads; by default one a usable processor.")]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 _Columns = Annotated[int | None, typer.Option(help="Tiles side by side; by default a landscape page.")]
 
@@ -150,7 +154,21 @@ def make(
     compression: Annotated[
         str | None, typer.Option(help="Compress images and PSFs: gzip, lzf or zstd; not, by default.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(help="Make only a share of the pairs, 3/16 the third of 16; see 'blurgen finish'."),
+    ] = None,
+    part: Annotated[
+        bool, typer.Option("--part", help="Make the shard a file of its own; see 'blurgen merge'.")
+    ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="A Dask cluster that makes the pairs: tcp://SCHEDULER:8786, whose workers see the folder of "
+            "the file; or local:4, processes of this machine, of --threads each, by default 1."
+        ),
+    ] = None,
+    overwrite: _Overwrite = False,
     data_dir: _DataDir = None,
     split: Annotated[
         str | None, typer.Option(help="Of published data sets and drawn images: train or test.")
@@ -186,7 +204,7 @@ def make(
 ) -> None:
     """Make a file of pairs. Interrupted, the same command goes on where it stopped."""
     from blurgen.maker import make as make_file
-    from blurgen.pairs import kept, open_pairs, partial_path
+    from blurgen.pairs import open_pairs, partial_path
     from blurgen.sources import open_source
 
     given = {
@@ -205,10 +223,12 @@ def make(
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if skip_bad:
         options["skip_bad"] = True
+    share = None if shard is None else _shard(shard)
     begun = time.perf_counter()
-    progress = shown_progress(quiet)
+    workers = _cluster(cluster, threads)
+    progress = shown_progress(quiet, beside=lambda: str(workers) if workers else "")
     try:
-        with progress, compilation_said(progress.note, quiet):
+        with progress, compilation_said(progress.note, quiet), workers or contextlib.nullcontext():
             source = open_source(dataset, data_dir=data_dir, seed=seed, **options)
             for path, reason in getattr(source, "skipped", []):
                 progress.note(f"skipped {path}: {reason}")
@@ -219,33 +239,91 @@ def make(
                 count=count,
                 copies=copies,
                 seed=seed,
-                threads=threads,
+                threads=None if workers else threads,
                 psf=psf,
                 compression=compression,
+                shard=share,
+                part=part,
+                cluster=workers,
                 overwrite=overwrite,
                 progress=progress,
+                note=progress.note,
             )
     except KeyboardInterrupt:
-        partial = partial_path(out)
-        done, total = kept(out) if progress.total else (0, 0)
-        if not total:
-            raise
-        say(
-            f"blurgen: interrupted: {done:,} of {total:,} pairs are kept in {partial}; "
-            "the same command goes on from there",
-            sys.stderr,
-        )
+        _say_kept(out, progress, None if part else share)
         raise typer.Exit(_INTERRUPTED) from None
     if quiet:
         return
-    pairs = open_pairs(out)
     seconds = time.perf_counter() - begun
-    made = len(pairs) - progress.first
-    resumed = f" ({progress.first:,} were there already)" if progress.first else ""
-    say(
-        f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, "
-        f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
-    )
+    made = progress.total - progress.first
+    resumed = _resumed(progress)
+    speed = f"{seconds:.1f} s{f', {made / progress.seconds:,.0f} pairs/s' if made else ''}"
+    if share and not part:
+        say(
+            f"{partial_path(out)}: {progress.total:,} pairs of shard {share}{resumed}, {speed}; "
+            f"when all shards are made: blurgen finish {out}"
+        )
+        return
+    pairs = open_pairs(out)
+    say(f"{out}: {len(pairs):,} pairs{resumed} of {_times(pairs.header.shape)}, {_megabytes(out)}, {speed}")
+
+
+@app.command(epilog="Example: blurgen finish pairs.h5")
+def finish(
+    file: Annotated[Path, typer.Argument(help="The file that shards were made of.", show_default=False)],
+    overwrite: _Overwrite = False,
+    threads: _Threads = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Make a file of its shards, once all are made."""
+    from blurgen.maker import finish as finish_file
+    from blurgen.pairs import open_pairs
+
+    note = shown_progress(quiet).note
+    with compilation_said(note, quiet):
+        finish_file(file, overwrite=overwrite, threads=threads, note=note)
+    if not quiet:
+        say(f"{file}: {len(open_pairs(file)):,} pairs, {_megabytes(file)}")
+
+
+@app.command(epilog="Example: blurgen merge part-*.h5 --out pairs.h5")
+def merge(
+    parts: Annotated[
+        list[Path], typer.Argument(help="All parts, as 'blurgen make --part' made them.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to make.")],
+    virtual: Annotated[
+        bool,
+        typer.Option(
+            "--virtual", help="Only point to the parts, which must lie in the file's folder or below it."
+        ),
+    ] = False,
+    overwrite: _Overwrite = False,
+    threads: _Threads = None,
+    quiet: _Quiet = False,
+) -> None:
+    """Make a file of its parts. Interrupted, the same command goes on where it stopped."""
+    from blurgen.merging import merge as merge_parts
+    from blurgen.pairs import open_pairs
+
+    progress = shown_progress(quiet)
+    try:
+        with progress:
+            merge_parts(
+                parts,
+                out,
+                virtual=virtual,
+                overwrite=overwrite,
+                threads=threads,
+                progress=progress,
+                note=progress.note,
+            )
+    except KeyboardInterrupt:
+        _say_kept(out, progress)
+        raise typer.Exit(_INTERRUPTED) from None
+    if not quiet:
+        of = f"of {_many(len(parts), 'part')}"
+        say(f"{out}: {len(open_pairs(out)):,} pairs {of}{_resumed(progress)}, {_megabytes(out)}")
 
 
 @app.command(epilog="Example: blurgen info pairs.h5 --json")
@@ -367,19 +445,33 @@ def export(
 def verify(
     file: _File,
     sample: Annotated[
-        int, typer.Option(min=1, help="How many pairs, spread over the file, its first and last included.")
+        int,
+        typer.Option(
+            min=0,
+            help="How many pairs are made again, spread over the file, its first and last included; with 0 "
+            "no source is needed.",
+        ),
     ] = 1000,
-    every: Annotated[bool, typer.Option("--all", help="Check every pair.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Make every pair again.")] = False,
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Where the same images lie now, if they have moved.")
     ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="First make again what the checksums say is damaged.")
+    ] = False,
     data_dir: _DataDir = None,
     threads: _Threads = None,
     quiet: _Quiet = False,
 ) -> None:
-    """Make pairs of a file again from its source, and compare every byte."""
+    """Compare all checksums of a file; then make pairs again from its source, and compare every byte."""
+    from blurgen.repairing import repair as repair_file
     from blurgen.verification import verify as verify_file
 
+    if repair:
+        with shown_progress(quiet) as progress, compilation_said(progress.note, quiet):
+            done = repair_file(file, dataset=dataset, data_dir=data_dir, threads=threads, progress=progress)
+        if not quiet:
+            say(str(done))
     progress = shown_progress(quiet)
     with progress, compilation_said(progress.note, quiet):
         found = verify_file(
@@ -506,6 +598,43 @@ def _rendered(renderable: Any) -> str:
     with console.capture() as captured:
         console.print(renderable)
     return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _shard(text: str) -> Shard:
+    from blurgen.errors import InputError
+    from blurgen.pairs.shards import checked_shard
+
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise InputError(f"--shard {text!r}: which one and of how many is needed, such as 3/16")
+    return checked_shard((int(number), int(of)))
+
+
+def _cluster(address: str | None, threads: int | None) -> Cluster | None:
+    if address is None:
+        return None
+    from blurgen.cluster import Cluster
+
+    return Cluster(address, threads)
+
+
+def _say_kept(out: Path, progress: Progress, shard: Shard | None = None) -> None:
+    """Say what an interrupted command leaves; if that is nothing, be interrupted."""
+    from blurgen.pairs import kept, partial_path
+
+    done, total = kept(out, shard) if progress.total else (0, 0)
+    if not total:
+        raise KeyboardInterrupt
+    pairs = f"pairs of shard {shard}" if shard else "pairs"
+    say(
+        f"blurgen: interrupted: {done:,} of {total:,} {pairs} are kept in {partial_path(out)}; "
+        "the same command goes on from there",
+        sys.stderr,
+    )
+
+
+def _resumed(progress: Progress) -> str:
+    return f" ({progress.first:,} were there already)" if progress.first else ""
 
 
 def _times(shape: Iterable[int]) -> str:

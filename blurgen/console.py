@@ -48,6 +48,13 @@ def _close(stream: TextIO) -> None:
 class Progress:
     """Counts, and shows nothing; notes are still said.
 
+    Parameters
+    ----------
+    unit : str
+        What is counted.
+    beside : callable, optional
+        Gives what is shown beside.
+
     Attributes
     ----------
     total : int
@@ -58,8 +65,9 @@ class Progress:
         Since the first was begun.
     """
 
-    def __init__(self, unit: str) -> None:
+    def __init__(self, unit: str, beside: Callable[[], str] = str) -> None:
         self.unit = unit
+        self.beside = beside
         self.total = 0
         self.first = 0
         self._begun = self._last = 0.0
@@ -106,14 +114,16 @@ class Lines(Progress):
             line += f", {rate:,.0f} {self.unit}/s"
             if done < self.total:
                 line += f", {clock((self.total - done) / rate)} left"
+        if beside := self.beside():
+            line += f", {beside}"
         say(line, sys.stderr)
 
 
 class Bar(Progress):
     """A bar on the terminal."""
 
-    def __init__(self, unit: str) -> None:
-        super().__init__(unit)
+    def __init__(self, unit: str, beside: Callable[[], str] = str) -> None:
+        super().__init__(unit, beside)
         from rich.console import Console
 
         self._console = Console(stderr=True)
@@ -122,7 +132,7 @@ class Bar(Progress):
 
     def _show(self, done: int) -> None:
         if self._bar is None:
-            self._bar = _rich_bar(self._console, self.unit)
+            self._bar = _rich_bar(self._console, self.unit, self.beside)
             self._bar.start()
             self._task = self._bar.add_task(self.unit, total=self.total, completed=done)
         self._bar.update(self._task, completed=done)
@@ -136,7 +146,7 @@ class Bar(Progress):
             self._bar.stop()
 
 
-def _rich_bar(console: Any, unit: str) -> RichProgress:
+def _rich_bar(console: Any, unit: str, beside: Callable[[], str]) -> RichProgress:
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
     from rich.text import Text
@@ -146,16 +156,19 @@ def _rich_bar(console: Any, unit: str) -> RichProgress:
             rate = task.finished_speed or task.speed
             return Text(f"{rate:,.0f} {unit}/s" if rate else "")
 
-    return RichProgress(
-        BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), console=console, transient=True
-    )
+    class Beside(ProgressColumn):
+        def render(self, _: Task) -> Text:
+            return Text(beside())
+
+    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), Beside())
+    return RichProgress(*columns, console=console, transient=True)
 
 
-def shown_progress(quiet: bool, unit: str = "pairs") -> Progress:
+def shown_progress(quiet: bool, unit: str = "pairs", beside: Callable[[], str] = str) -> Progress:
     """What shows progress here: nothing, a bar on a terminal, else lines."""
     if quiet:
-        return Progress(unit)
-    return Bar(unit) if sys.stderr.isatty() else Lines(unit)
+        return Progress(unit, beside)
+    return (Bar if sys.stderr.isatty() else Lines)(unit, beside)
 
 
 def clock(seconds: float) -> str:

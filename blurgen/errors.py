@@ -21,5 +21,9 @@ class SourceError(BlurgenError):
     """Sharp images cannot be found or read."""
 
 
+class ClusterError(BlurgenError):
+    """A cluster cannot be reached, or has no worker that can be used."""
+
+
 class FileError(BlurgenError):
     """A pair file cannot be written, resumed or read."""

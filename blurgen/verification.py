@@ -1,12 +1,11 @@
-"""Is a pair file still what its header says? Rows of it are made again and compared byte by byte."""
+"""Is a pair file still what was made? Its checksums are compared, and rows of it made again."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +16,11 @@ from blurgen._version import __version__
 from blurgen.errors import InputError, SourceError
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import Header, PairFile, open_pairs
+from blurgen.pairs.checking import damaged_blocks, ranges_told, rows_of
 from blurgen.sources import SOURCES, open_source
 from blurgen.sources.base import Source
 
 _GOLDEN = (5**0.5 - 1) / 2
-_RANGES_TOLD = 5  # of the rows that differ; more would not help anyone
 _TASK_READS = 64  # separate places of the file that one task compares
 
 Rows = NDArray[np.int64]
@@ -29,7 +28,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """What a comparison found.
+    """What was found.
 
     Attributes
     ----------
@@ -38,11 +37,15 @@ class Verification:
     count : int
         How many pairs it holds.
     checked : int
-        How many of them were made again.
+        How many of them were made again: none where a checksum is wrong.
     differing : dict
         Dataset → the rows, ascending, whose bytes differ; datasets that are equal are not in it.
     made_by : str
         The version of blurgen that made the file.
+    damaged : dict
+        Dataset → the ranges of rows (start, stop), in whole blocks, whose checksums are wrong.
+    rest_damaged : bool
+        Whether bytes that are no rows are damaged: attributes, HDF5's own, the checksums themselves.
     """
 
     path: str
@@ -50,21 +53,30 @@ class Verification:
     checked: int
     differing: dict[str, Rows]
     made_by: str
+    damaged: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    rest_damaged: bool = False
 
     @property
     def ok(self) -> bool:
-        """Whether every byte compared is equal."""
-        return not self.differing
+        """Whether every checksum is right and every byte compared is equal."""
+        return not (self.differing or self.damaged or self.rest_damaged)
 
     @property
     def rows_differing(self) -> Rows:
         """The rows that differ in any dataset, ascending."""
-        if self.ok:
+        if not self.differing:
             return np.empty(0, np.int64)
         return np.unique(np.concatenate(list(self.differing.values())))
 
     def __str__(self) -> str:
         """The finding as a sentence."""
+        if self.damaged or self.rest_damaged:
+            places = [f"{name} in {ranges_told(ranges)}" for name, ranges in self.damaged.items()]
+            if self.rest_damaged:
+                places.append("bytes outside of the rows")
+            return f"'{self.path}' was damaged since it was made: {'; '.join(places)}"
+        if not self.checked:
+            return f"'{self.path}': the checksums of all {self.count:,} pairs are right"
         if self.ok and self.checked == self.count:
             return f"'{self.path}': all {self.count:,} pairs are, byte for byte, what its header makes"
         if self.ok:
@@ -72,7 +84,7 @@ class Verification:
                 f"'{self.path}': {self.checked:,} of {self.count:,} pairs were made again, and are the same "
                 "byte for byte"
             )
-        where = "; ".join(f"{name} in {_ranges(rows)}" for name, rows in self.differing.items())
+        where = "; ".join(f"{name} in {ranges_told(_runs(rows))}" for name, rows in self.differing.items())
         note = ""
         if self.made_by != __version__:
             note = f" (blurgen {self.made_by} made it; this is {__version__}, which may make other bytes)"
@@ -91,15 +103,15 @@ def verify(
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Make rows of a pair file again, and compare the bytes of every dataset.
+    """Compare all checksums of a pair file; if they are right, make rows again and compare every byte.
 
     Parameters
     ----------
     path : path-like
         The file.
     sample : int or None
-        How many rows, spread over the whole file, its first and last among them; None compares all. The
-        same rows every time.
+        How many rows are made again, spread over the whole file, its first and last among them; None makes
+        all. The same rows every time. With 0 the checksums are all, and no source is needed.
     dataset : str or Source, optional
         Where the same images lie now, if they have moved; by default the header says it.
     data_dir : path-like, optional
@@ -107,27 +119,46 @@ def verify(
     threads : int, optional
         By default one for each usable processor.
     progress : callable, optional
-        Called with (rows compared, rows in all) now and then.
+        Called with (rows looked at, rows in all) now and then; those made again count twice.
 
     Returns
     -------
     Verification
-        Whether they are equal, and where not.
+        Whether all is as it was made, and where not.
 
     Raises
     ------
     FileError, SourceError, InputError
         If the file or its source cannot be read, or the source is another one than the file was made from.
     """
-    if sample is not None and sample < 1:
-        raise InputError(f"sample {sample}: at least 1 row is needed")
+    if sample is not None and sample < 0:
+        raise InputError(f"sample {sample}: 0 rows or more are needed")
     workers = pool.checked(threads)
     pairs = open_pairs(path)
     header = pairs.header
-    source = _source(pairs, dataset, data_dir)
     rows = sampled_rows(header.count, sample)
-    found = _compare(pairs, source, rows, workers, progress)
-    return Verification(str(path), header.count, int(rows.size), found, header.version)
+    total = header.count + rows.size
+
+    def show(done: int, _: int) -> None:
+        if progress:
+            progress(done, total)
+
+    damaged, rest_damaged = _damage(pairs, workers, show)
+    if damaged or rest_damaged or not rows.size:
+        return Verification(str(path), header.count, 0, {}, header.version, damaged, rest_damaged)
+    source = source_of(pairs, dataset, data_dir)
+    differing = _compare(pairs, source, rows, workers, lambda done, _: show(header.count + done, total))
+    return Verification(str(path), header.count, int(rows.size), differing, header.version)
+
+
+def _damage(
+    pairs: PairFile, workers: int, progress: Callable[[int, int], None]
+) -> tuple[dict[str, list[tuple[int, int]]], bool]:
+    """Dataset → the ranges of rows whose checksums are wrong; and whether those of the rest are."""
+    header = pairs.header
+    every = np.ones(header.blocks, np.bool_)
+    damaged = damaged_blocks(header, stored_columns(pairs), pairs.block_sums(), every, workers, progress)
+    return {name: rows_of(blocks, header) for name, blocks in damaged.items()}, not pairs.rest_is_sound()
 
 
 def sampled_rows(count: int, sample: int | None) -> Rows:
@@ -143,6 +174,8 @@ def sampled_rows(count: int, sample: int | None) -> Rows:
     >>> sampled_rows(3, 5).tolist()
     [0, 1, 2]
     """
+    if sample == 0:
+        return np.empty(0, np.int64)
     if sample is None or sample >= count:
         return np.arange(count, dtype=np.int64)
     if sample == 1:
@@ -154,8 +187,16 @@ def sampled_rows(count: int, sample: int | None) -> Rows:
     return rows
 
 
-def _source(pairs: PairFile, dataset: str | Source | None, data_dir: str | os.PathLike[str] | None) -> Source:
-    """The source of the file, known by its hash."""
+def source_of(
+    pairs: PairFile, dataset: str | Source | None, data_dir: str | os.PathLike[str] | None
+) -> Source:
+    """The source of a file, known by its hash.
+
+    Raises
+    ------
+    SourceError, InputError
+        If it cannot be read, or is another one than the file was made from.
+    """
     header = pairs.header
     if isinstance(dataset, Source):
         source = dataset
@@ -193,31 +234,29 @@ def _compare(
     source: Source,
     rows: Rows,
     workers: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None],
 ) -> dict[str, Rows]:
     """Dataset → rows that differ, on threads."""
     tasks = _tasks(rows, chunk_rows(pairs.header))
-    stored = _stored(pairs)
+    stored = stored_columns(pairs)
     differing: dict[str, list[Rows]] = {name: [] for name in stored}
     done = 0
 
     def work(task: list[tuple[int, int]]) -> tuple[int, dict[str, Rows]]:
         return _compare_runs(source, pairs.header, stored, task)
 
-    if progress:
-        progress(0, rows.size)
+    progress(0, rows.size)
     with closing(pool.stream(work, tasks, workers, "blurgen-verify")) as results:
         for finished in results:
             for compared, found in finished:
                 done += compared
                 for name, where in found.items():
                     differing[name].append(where)
-            if progress:
-                progress(done, rows.size)
+            progress(done, rows.size)
     return {name: np.sort(np.concatenate(parts)) for name, parts in differing.items() if parts}
 
 
-def _stored(pairs: PairFile) -> dict[str, NDArray[Any]]:
+def stored_columns(pairs: PairFile) -> dict[str, NDArray[Any]]:
     """Every dataset of the file by its name."""
     stored: dict[str, NDArray[Any]] = {"sharp": pairs.sharp, "blurred": pairs.blurred}
     stored.update({f"params/{name}": column for name, column in pairs.params.items()})
@@ -276,13 +315,3 @@ def _unequal(ours: NDArray[Any], fresh: NDArray[Any]) -> NDArray[np.bool_]:
     )
     unequal: NDArray[np.bool_] = (a != b).any(axis=1)
     return unequal
-
-
-def _ranges(rows: Rows) -> str:
-    """``rows 5–7, 12``, and how many more ranges there are."""
-    runs = list(islice(_runs(rows), _RANGES_TOLD + 1))
-    told = ", ".join(
-        f"{start}" if stop == start + 1 else f"{start}–{stop - 1}" for start, stop in runs[:_RANGES_TOLD]
-    )
-    more = ", …" if len(runs) > _RANGES_TOLD else ""
-    return f"{'row' if rows.size == 1 else 'rows'} {told}{more}"

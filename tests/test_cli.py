@@ -19,7 +19,7 @@ from blurgen import cli, console
 from blurgen.cli import main
 
 PACKAGE = Path(blurgen.__file__).parents[1]
-COMMANDS = ("make", "info", "show", "export", "verify", "gallery", "psf", "recipes")
+COMMANDS = ("make", "finish", "merge", "info", "show", "export", "verify", "gallery", "psf", "recipes")
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +117,7 @@ def test_the_examples_parse(command):
         ["info"],
         ["show", "a.h5"],
         ["show", "a.h5", "--out", "a.png", "--count", "0"],
-        ["verify", "a.h5", "--sample", "0"],
+        ["verify", "a.h5", "--sample", "-1"],
         ["psf"],
         ["psf", "sinc"],
         ["psf", "motion"],
@@ -432,6 +432,26 @@ def test_ctrl_c_keeps_what_was_made_and_the_same_command_goes_on(run):
     assert sorted(path.name for path in Path().iterdir()) == ["a.h5", "b.h5"]
 
 
+def test_shards_are_made_and_finished(run):
+    arguments = ["make", "-d", "digits", "-n", 400, "-s", 4]
+    for number in (2, 1, 2):
+        code, out, err = run(*arguments, "-o", "a.h5", "--shard", f"{number}/2")
+        assert code == 0
+        assert out.startswith(f"a.h5.partial: {166 if number == 1 else 234} pairs of shard {number}/2")
+        assert out.endswith("; when all shards are made: blurgen finish a.h5\n")
+    assert "(234 were there already)" in out
+    code, out, err = run("finish", "a.h5")
+    assert (code, err) == (0, "")
+    assert out.startswith("a.h5: 400 pairs, ")
+    assert run(*arguments, "-o", "b.h5", "-q")[0] == 0
+    assert Path("a.h5").read_bytes() == Path("b.h5").read_bytes()
+    assert run("finish", "a.h5") == (1, "", "blurgen: 'a.h5' is finished already\n")
+    for text in ("3", "0/2", "3/2", "a/b", "1/", "-1/2"):
+        code, out, err = run(*arguments, "-o", "c.h5", "--shard", text)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+    assert sorted(path.name for path in Path().iterdir()) == ["a.h5", "b.h5"]
+
+
 def test_ctrl_c_before_anything_is_made(run, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -562,8 +582,25 @@ def test_verify_says_yes_or_names_the_row(run, made, tmp_path):
     code, out, err = run("verify", copy, "--all", "--quiet")
     assert (code, out) == (1, "")
     assert err.startswith("blurgen: ")
-    assert "blurred in row 31" in err
+    assert "was damaged since it was made: blurred in rows 0–59" in err
     assert err.count("\n") == 1
+    assert "all 60 pairs are right" in run("verify", made, "--sample", 0)[1]
+
+
+def test_verify_repairs(run, made, tmp_path):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(made.read_bytes())
+    flip(copy, "blurred", 31)
+    code, out, err = run("verify", copy, "--repair")
+    assert (code, out.count("\n")) == (0, 2)
+    assert "repaired blurred in rows 0–59" in out
+    assert "all 60 pairs are, byte for byte" in out
+    assert copy.read_bytes() == made.read_bytes()
+    assert run("verify", copy, "--repair", "--quiet") == (0, "", "")
+    copy.write_bytes(made.read_bytes()[:9999])
+    code, out, err = run("verify", copy, "--repair")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "cannot be repaired, only made again" in err
 
 
 def test_verify_of_another_source(run, made):

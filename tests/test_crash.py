@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,8 @@ import pytest
 import blurgen
 from blurgen import maker
 from blurgen.errors import FileError, SourceError
+from blurgen.pairs import format as pair_format
+from blurgen.pairs.partial import _host
 from blurgen.recipe import Recipe
 from blurgen.sources.memory import MemorySource
 
@@ -36,6 +39,13 @@ class Failing(MemorySource):
         return super()._read(start, stop)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blocks_of_a_row():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pair_format, "_BLOCK_BYTES", 1)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     monkeypatch.setattr(maker, "_CHUNK_BYTES", ROWS * 2 * 100)
@@ -44,6 +54,11 @@ def small_chunks(monkeypatch):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     return blurgen.make(SOURCE, tmp_path_factory.mktemp("reference") / "a.h5", RECIPE, seed=4).read_bytes()
+
+
+def lines(*texts):
+    """Lines of a journal, each with its checksum."""
+    return "".join(f"{text} {zlib.crc32(text.encode()):08x}\n" for text in texts)
 
 
 def names(folder):
@@ -57,11 +72,13 @@ def interrupt(out, good=15):
         blurgen.make(failing, out, RECIPE, seed=4, threads=1)
 
 
-def resume(out, **arguments):
-    """Go on; how many pairs were noted before."""
-    calls = []
-    blurgen.make(SOURCE, out, RECIPE, seed=4, progress=lambda *call: calls.append(call), **arguments)
+def resume(out, damage=False, **arguments):
+    """Go on; how many pairs were there before. Whether damage is told of is as expected."""
+    calls, notes = [], []
+    progress = lambda *call: calls.append(call)  # noqa: E731
+    blurgen.make(SOURCE, out, RECIPE, seed=4, progress=progress, note=notes.append, **arguments)
     assert names(out.parent) == [out.name]
+    assert bool(notes) == damage
     return calls[0][0]
 
 
@@ -69,7 +86,7 @@ def resume(out, **arguments):
 def interrupted(tmp_path):
     """A partial file of 30 of the 60 pairs, in five lines of the journal."""
     interrupt(tmp_path / "a.h5")
-    assert (tmp_path / "a.h5.journal").read_text() == "0 6\n6 12\n12 18\n18 24\n24 30\n"
+    assert (tmp_path / "a.h5.journal").read_text() == lines("0 6", "6 12", "12 18", "18 24", "24 30")
     return tmp_path / "a.h5"
 
 
@@ -81,7 +98,7 @@ def test_resumes(interrupted, reference):
     assert interrupted.read_bytes() == reference
 
 
-@pytest.mark.parametrize("cut", range(1, 7))
+@pytest.mark.parametrize("cut", range(1, 16))
 def test_torn_last_line(interrupted, reference, cut):
     journal = interrupted.with_name("a.h5.journal")
     journal.write_bytes(journal.read_bytes()[:-cut])
@@ -89,7 +106,7 @@ def test_torn_last_line(interrupted, reference, cut):
     assert interrupted.read_bytes() == reference
 
 
-@pytest.mark.parametrize("cut", range(1, 7))
+@pytest.mark.parametrize("cut", range(1, 16))
 def test_torn_last_line_and_interrupted_again(interrupted, reference, cut):
     journal = interrupted.with_name("a.h5.journal")
     journal.write_bytes(journal.read_bytes()[:-cut])
@@ -112,14 +129,15 @@ def test_lost_journal(interrupted, reference):
 
 
 def test_lines_in_any_order_more_than_once(interrupted, reference):
-    interrupted.with_name("a.h5.journal").write_text("18 24\n0 12\n2 4\n6 18\n0 6\n24 30\n25 26\n24 30\n")
+    text = lines("18 24", "0 12", "2 4", "6 18", "0 6", "24 30", "25 26", "24 30")
+    interrupted.with_name("a.h5.journal").write_text(text)
     assert resume(interrupted) == 30
     assert interrupted.read_bytes() == reference
 
 
 def test_gaps_are_filled(interrupted, reference):
     """What the journal does not name is made again, wherever it lies."""
-    interrupted.with_name("a.h5.journal").write_text("6 12\n18 19\n25 30\n")
+    interrupted.with_name("a.h5.journal").write_text(lines("6 12", "18 19", "25 30"))
     partial = interrupted.with_name("a.h5.partial")
     with h5py.File(partial, "r+") as file:
         for row in {*range(60)} - {*range(6, 12), 18, *range(25, 30)}:
@@ -134,17 +152,87 @@ def test_gaps_are_filled(interrupted, reference):
     ["six twelve", "6", "6 12 18", "12 6", "6 6", "-6 0", "54 61", "6.0 12", "\0\0\0\0", "", "6 ¹²"],
     ids=repr,
 )
-def test_damaged_journal(interrupted, reference, line):
+@pytest.mark.parametrize("summed", [False, True])
+def test_damaged_journal(interrupted, reference, line, summed):
+    """A line that is not as we write them costs its rows."""
     journal = interrupted.with_name("a.h5.journal")
-    before = interrupted.with_name("a.h5.partial").read_bytes()
-    journal.write_text(f"0 6\n{line}\n6 12\n")
-    with pytest.raises(FileError, match=r"journal '.*a\.h5\.journal' is damaged") as error:
-        blurgen.make(SOURCE, interrupted, RECIPE, seed=4)
-    assert "\n" not in str(error.value)
-    assert interrupted.with_name("a.h5.partial").read_bytes() == before
-    assert not interrupted.exists()
-    journal.unlink()
-    assert resume(interrupted) == 0
+    journal.write_text(lines("0 6") + (lines(line) if summed else f"{line}\n") + lines("6 12"))
+    assert resume(interrupted, damage=True) == 12
+    assert interrupted.read_bytes() == reference
+
+
+def test_no_flipped_byte_of_a_journal_does_harm(interrupted, reference, tmp_path):
+    """Two lines at most are lost, of 12 rows, and it is said in one sentence."""
+    journal, partial = (interrupted.with_name(f"a.h5.{end}") for end in ("journal", "partial"))
+    whole, half = journal.read_bytes(), partial.read_bytes()
+    lost = set()
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        again = tmp_path / str(place)
+        again.mkdir()
+        (again / "a.h5.journal").write_bytes(damaged)
+        (again / "a.h5.partial").write_bytes(half)
+        torn = damaged[-1] != ord("\n")  # as if a crash had cut the last line short
+        lost.add(30 - resume(again / "a.h5", damage=not torn))
+        assert (again / "a.h5").read_bytes() == reference
+    assert lost == {6, 12}
+
+
+def test_says_how_many_lines_are_damaged(interrupted):
+    interrupted.with_name("a.h5.journal").write_text("x\ny\n" + lines("0 6"))
+    notes = []
+    blurgen.make(SOURCE, interrupted, RECIPE, seed=4, note=notes.append)
+    expected = f"'{interrupted}.journal' has 2 damaged lines: what they noted is made again"
+    assert notes == [expected]
+
+
+def test_a_source_that_changed_is_noticed(tmp_path):
+    """Between two runs a file is replaced: rows of both must not end up in one file."""
+
+    def press(done, _):
+        if done >= 30:
+            raise KeyboardInterrupt
+
+    images, out = tmp_path / "images.npy", tmp_path / "a.h5"
+    np.save(images, IMAGES)
+    with pytest.raises(KeyboardInterrupt):
+        blurgen.make(f"npy:{images}", out, RECIPE, threads=1, progress=press)
+    before = {path: path.read_bytes() for path in tmp_path.glob("a.h5.*")}
+    changed = IMAGES.copy()
+    changed[29, 9, 9] ^= 1
+    np.save(images, changed)
+    with pytest.raises(FileError, match=r"begun with other arguments \(dataset_sha256 "):
+        blurgen.make(f"npy:{images}", out, RECIPE)
+    assert {path: path.read_bytes() for path in tmp_path.glob("a.h5.*")} == before
+    np.save(images, IMAGES)
+    expected = blurgen.make(f"npy:{images}", tmp_path / "b.h5", RECIPE)
+    assert blurgen.make(f"npy:{images}", out, RECIPE).read_bytes() == expected.read_bytes()
+
+
+# What was written may be damaged before the run goes on
+
+
+@pytest.mark.parametrize("dataset", ["sharp", "blurred", "source_index", "params/0.motion.angle"])
+@pytest.mark.parametrize("row", [0, 13, 29])
+def test_damaged_rows_are_made_again(interrupted, reference, dataset, row):
+    partial = interrupted.with_name("a.h5.partial")
+    with h5py.File(partial) as file:
+        place = file[dataset].id.get_offset() + row * (file[dataset].nbytes // 60)
+    content = bytearray(partial.read_bytes())
+    content[place] ^= 8
+    partial.write_bytes(content)
+    assert resume(interrupted, damage=True) == 29
+    assert interrupted.read_bytes() == reference
+
+
+def test_rows_that_never_reached_the_disk_are_made_again(interrupted, reference):
+    """As of a disk that says that it has written, and has not."""
+    partial = interrupted.with_name("a.h5.partial")
+    with h5py.File(partial, "r+") as file:
+        for name in ("sharp", "blurred", "crc32/blocks"):
+            file[name][10:20] = 0
+    assert resume(interrupted, damage=True) == 20
     assert interrupted.read_bytes() == reference
 
 
@@ -158,8 +246,10 @@ def test_layout_interrupted(tmp_path, reference):
     """A crash while the file is laid out leaves a file that is in nobody's way."""
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    (tmp_path / f"a.h5.partial.{gone.pid}").write_bytes(reference[:1000] + b"garbage" * 100_000)
-    (tmp_path / "a.h5.journal").write_text("0 60\n")
+    (tmp_path / f"a.h5.partial.{_host()}-{gone.pid}-0a1b2c3d").write_bytes(
+        reference[:1000] + b"garbage" * 100_000
+    )
+    (tmp_path / "a.h5.journal").write_text(lines("0 60"))
     assert resume(tmp_path / "a.h5") == 0
     assert (tmp_path / "a.h5").read_bytes() == reference
 
@@ -167,7 +257,7 @@ def test_layout_interrupted(tmp_path, reference):
 def test_every_row_noted_but_not_renamed(interrupted, reference):
     resume(interrupted)
     interrupted.rename(interrupted.with_name("a.h5.partial"))
-    interrupted.with_name("a.h5.journal").write_text("0 60\n")
+    interrupted.with_name("a.h5.journal").write_text(lines("0 60"))
     assert resume(interrupted) == 60
     assert interrupted.read_bytes() == reference
 
@@ -175,7 +265,7 @@ def test_every_row_noted_but_not_renamed(interrupted, reference):
 def test_renamed_but_the_journal_is_still_there(tmp_path, reference):
     out = tmp_path / "a.h5"
     out.write_bytes(reference)
-    (tmp_path / "a.h5.journal").write_text("0 60\n")
+    (tmp_path / "a.h5.journal").write_text(lines("0 60"))
     assert np.array_equal(blurgen.open_pairs(out).sharp, np.repeat(IMAGES, 2, axis=0))
     with pytest.raises(FileError, match="exists"):
         blurgen.make(SOURCE, out, RECIPE, seed=4)
@@ -274,9 +364,11 @@ KILLED_AT = """
 import json, os, pathlib, random, signal, sys
 import blurgen
 from blurgen import maker
+from blurgen.pairs import format
 
 maker._CHECKPOINT_SECONDS = 0.0
 maker._CHUNK_BYTES = 10 * 2 * 784
+format._BLOCK_BYTES = 10 * 784
 COUNT, NAMES = 60, ["open", "pwrite", "write", "fdatasync", "fsync", "posix_fallocate", "rename", "unlink"]
 seed, folder = int(sys.argv[1]), pathlib.Path(sys.argv[2])
 numbers = random.Random(seed)
@@ -383,8 +475,10 @@ MAKE = """
 import sys, time
 import blurgen
 from blurgen import maker
+from blurgen.pairs import format
 from blurgen.sources.digits import Digits
 
+format._BLOCK_BYTES = 1
 maker._CHECKPOINT_SECONDS = 0.02
 maker._CHUNK_BYTES = 20 * 2 * 784
 

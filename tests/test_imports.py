@@ -118,6 +118,10 @@ def test_only_downloads_know_the_network():
     assert importers_of(*network) <= {"sources/download.py"}
 
 
+def test_only_the_cluster_knows_dask():
+    assert importers_of("dask", "distributed") == {"cluster.py"}
+
+
 def test_only_torch_knows_torch():
     assert all(path.split("/")[0].removesuffix(".py") == "torch" for path in importers_of("torch"))
 

@@ -15,6 +15,7 @@ from shared_data import shared
 import blurgen
 from blurgen import maker
 from blurgen.errors import BlurgenError, FileError, InputError, RecipeError, SourceError
+from blurgen.pairs import format as pair_format
 from blurgen.recipe import Recipe
 from blurgen.sources.memory import LabelledMemorySource, MemorySource
 
@@ -50,6 +51,13 @@ class Failing(LabelledMemorySource):
 FAILING = Failing("forty", {}, IMAGES, LABELS)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def blocks_of_a_row():
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pair_format, "_BLOCK_BYTES", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """The bytes of the file that an undisturbed run makes."""
@@ -78,7 +86,7 @@ def interrupt(out, **arguments):
         blurgen.make(FAILING, out, RECIPE, **{"seed": 5, "threads": 1, **arguments})
     assert not out.exists()
     lines = out.with_name(out.name + ".journal").read_text().splitlines()
-    return sum(int(stop) - int(start) for start, stop in map(str.split, lines))
+    return sum(int(stop) - int(start) for start, stop, _ in map(str.split, lines))
 
 
 # The same bytes
@@ -112,6 +120,10 @@ def test_chunk_rows(monkeypatch):
     assert maker.chunk_rows(header) == 7
     monkeypatch.setattr(maker, "_CHUNK_BYTES", 1)
     assert maker.chunk_rows(header) == 1
+    monkeypatch.setattr(pair_format, "_BLOCK_BYTES", 5 * 12 * 12)
+    assert maker.chunk_rows(header) == header.block_rows == 5
+    monkeypatch.setattr(maker, "_CHUNK_BYTES", 14 * BYTES_A_PAIR)
+    assert maker.chunk_rows(header) == 10
 
 
 def test_another_seed_gives_other_bytes(tmp_path, reference):
@@ -526,6 +538,8 @@ def test_second_writer_of_another_process_is_refused(tmp_path, reference):
     code = (
         "import blurgen, sys, numpy as np\n"
         "from blurgen.sources.memory import LabelledMemorySource\n"
+        "from blurgen.pairs import format\n"
+        "format._BLOCK_BYTES = 1\n"
         "images = np.load(sys.argv[1])\n"
         "source = LabelledMemorySource('forty', {}, images, np.arange(40, dtype=np.uint8))\n"
         "try: blurgen.make(source, sys.argv[2], sys.argv[3], seed=5)\n"
@@ -606,7 +620,7 @@ def test_closes_its_files(tmp_path, small_chunks):
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="/proc is absent")
 def test_closes_its_files_when_it_cannot_begin(tmp_path, small_chunks):
     interrupt(tmp_path / "a.h5")
-    (tmp_path / "a.h5.journal").write_text("nonsense\n")
+    (tmp_path / "a.h5.partial").write_bytes((tmp_path / "a.h5.partial").read_bytes()[:-5000])
     with pytest.raises(FileError, match="damaged"):
         blurgen.make(SOURCE, tmp_path / "a.h5", RECIPE, seed=5)
     assert not [path for path in open_files() if path.startswith(str(tmp_path))]

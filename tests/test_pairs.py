@@ -93,6 +93,7 @@ def test_attributes(made):
         "dataset_sha256": SOURCE.sha256,
     }
     numbers = {"format_version": 1, "count": COUNT, "copies": 3, "seed": 2**63 + 5}
+    numbers |= {"first": 0, "whole_count": COUNT, "block_rows": COUNT}
     assert set(raw) == set(texts) | set(numbers)
     for name, text in texts.items():
         assert isinstance(kinds[name], h5py.h5t.TypeStringID)
@@ -114,7 +115,7 @@ def test_datasets(made):
         shapes = {n: (i.shape, i.dtype.str) for n, i in found.items() if isinstance(i, h5py.Dataset)}
         assert not any(len(item.attrs) for item in found.values())
     size = RECIPE.psf_size
-    assert groups == ["params"]
+    assert groups == ["crc32", "params"]
     assert shapes == {
         "sharp": ((COUNT, 16, 20, 3), "|u1"),
         "blurred": ((COUNT, 16, 20, 3), "|u1"),
@@ -123,13 +124,15 @@ def test_datasets(made):
         "source_index": ((COUNT,), "<i8"),
         "label": ((COUNT,), "<i8"),
         "psf": ((COUNT, size, size), "<f4"),
+        "crc32/blocks": ((1, 11), "<u4"),
+        "crc32/file": ((3,), "<u4"),
     }
 
 
 def test_only_what_there_is(tmp_path):
     source = MemorySource("photos", {}, IMAGES)
     with h5py.File(blurgen.make(source, tmp_path / "a.h5", RECIPE), "r") as file:
-        assert set(file) == {"sharp", "blurred", "params", "source_index"}
+        assert set(file) == {"sharp", "blurred", "params", "source_index", "crc32"}
 
 
 def test_layout(made):
@@ -140,7 +143,7 @@ def test_layout(made):
             assert creation.get_layout() == h5py.h5d.CONTIGUOUS
             assert creation.get_nfilters() == 0
     ends = [(begin, begin + length) for begin, length in found.values()]
-    assert len(ends) == 11
+    assert len(ends) == 13
     assert max(end for _, end in ends) <= made.stat().st_size
     assert all(first[1] <= second[0] for first, second in pairwise(sorted(ends)))
     assert all(begin % PAGE == 0 for begin, length in found.values() if length >= PAGE)
@@ -148,6 +151,7 @@ def test_layout(made):
 
 def test_every_column_of_a_page_begins_on_one(tmp_path):
     found = places(blurgen.make("digits", tmp_path / "a.h5", count=513, psf=True))
+    del found["crc32/blocks"], found["crc32/file"]
     assert {name: begin % PAGE for name, (begin, _) in found.items()} == dict.fromkeys(found, 0)
 
 
@@ -410,7 +414,19 @@ def test_newer_format(copy, version):
 
 
 @pytest.mark.parametrize(
-    "name", ["blurgen_version", "recipe", "seed", "dataset", "dataset_options", "dataset_sha256", "count"]
+    "name",
+    [
+        "blurgen_version",
+        "recipe",
+        "seed",
+        "dataset",
+        "dataset_options",
+        "dataset_sha256",
+        "count",
+        "first",
+        "whole_count",
+        "block_rows",
+    ],
 )
 def test_missing_attribute(copy, name):
     with h5py.File(copy, "r+") as file:
@@ -426,7 +442,18 @@ def test_missing_mark(copy, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["sharp", "blurred", "source_index", "params", "params/0.motion.angle", "params/1.maybe.applied"]
+    "name",
+    [
+        "sharp",
+        "blurred",
+        "source_index",
+        "params",
+        "params/0.motion.angle",
+        "params/1.maybe.applied",
+        "crc32",
+        "crc32/blocks",
+        "crc32/file",
+    ],
 )
 def test_missing_dataset(copy, name):
     with h5py.File(copy, "r+") as file:

@@ -88,7 +88,7 @@ where a stage took no part.
 ```
 
 makes the same pairs, to the byte, given the same images (their hash is
-`{header.dataset_sha256}`).
+`{header.dataset_sha256}`).{_part(header)}
 
 ## Source and licence
 
@@ -106,6 +106,13 @@ makes the same pairs, to the byte, given the same images (their hash is
 
 def _title(header: Header) -> str:
     return f"{header.recipe.name}, {header.dataset.partition(':')[0]}"
+
+
+def _part(header: Header) -> str:
+    if header.count == header.whole_count:
+        return ""
+    last = header.first + header.count - 1
+    return f" Of its pairs, these are {header.first} to {last}, counted from 0."
 
 
 def _source(recipe: Recipe) -> str:
@@ -132,7 +139,7 @@ def _origin(header: Header) -> str:
 
 
 def remake_command(header: Header, recipe: str) -> str:
-    """The command that makes the pair file again.
+    """The command that makes the pair file again; of a part, the whole.
 
     Parameters
     ----------
@@ -142,7 +149,7 @@ def remake_command(header: Header, recipe: str) -> str:
         The file of its recipe.
     """
     words = ["blurgen", "make", "--dataset", header.dataset, "--recipe", recipe]
-    words += ["--count", str(header.count), "--seed", str(header.seed)]
+    words += ["--count", str(header.whole_count), "--seed", str(header.seed)]
     for name, value in header.dataset_options.items():
         if name == "seed" or value is None:  # the seed of all
             continue

@@ -16,12 +16,13 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from blurgen.errors import FileError
-from blurgen.pairs.journal import Journal, noted_rows
+from blurgen.pairs.journal import Journal, gaps, noted_lines
 
 ABOUT = "blurgen.json"
 FORMAT = "blurgen-export"
@@ -35,7 +36,8 @@ def partial_path(path: Path) -> Path:
 
 def kept(path: Path) -> int:
     """How many pairs of the unfinished export `path` are kept."""
-    return noted_rows(partial_path(path) / "journal")
+    lines, _ = noted_lines(partial_path(path) / "journal", sys.maxsize, 2)
+    return sum(stop - start for start, stop in lines)
 
 
 class Target:
@@ -101,8 +103,8 @@ class Target:
         if not self._resumed():
             self._begin()
         self._journal = Journal(self._partial / "journal", count, 2)
-        gaps = self._journal.missing()
-        self.done = gaps[0][0] if gaps else count
+        missing = gaps([(start, stop) for start, stop in self._journal.lines], 0, count)
+        self.done = missing[0][0] if missing else count
 
     def _enter(self) -> None:
         """Have the folder and the one in it to work in, alone."""

@@ -2,7 +2,7 @@
 
 A file is laid out once: attributes, and every dataset of its final shape. Uncompressed, all datasets are
 contiguous, so that their bytes have their final places from the start. Compressed, images and PSFs are in
-chunks of `Header.chunk_rows` rows, which are stored at the end; the columns of numbers stay contiguous.
+chunks of `Header.block_rows` rows, which are stored at the end; the columns of numbers stay contiguous.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from blurgen._version import __version__
 from blurgen.errors import BlurgenError, FileError, InputError, RecipeError
@@ -40,8 +41,15 @@ _ATTRIBUTES: dict[str, type] = {
     "dataset_sha256": str,
     "count": int,
     "copies": int,
+    "first": int,
+    "whole_count": int,
+    "block_rows": int,
 }
-_CHUNK_BYTES = 1 << 16  # of a compressed chunk of images: one is undone to read one row
+_BLOCK_BYTES = 1 << 16  # of the images of a block: compressed, one is undone to read one row
+_SUM = np.dtype("<u4")
+_CONTIGUOUS, _CHUNKED, _VIRTUAL = "CONTIGUOUS", "CHUNKED", "VIRTUAL"  # HDF5's words
+BLOCK_SUMS = "crc32/blocks"
+FILE_SUMS = "crc32/file"
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,10 @@ class Header:
         ``gzip``, ``lzf`` or ``zstd``; empty where there is none.
     version : str
         The version of blurgen that made the file.
+    first : int
+        Of a part of a whole: where in it the pairs begin.
+    whole_count : int
+        How many pairs the whole has; 0 says as many as `count`, and becomes that.
     """
 
     recipe: Recipe
@@ -85,6 +97,34 @@ class Header:
     psf_size: int = 0
     compression: str = ""
     version: str = __version__
+    first: int = 0
+    whole_count: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.whole_count:
+            object.__setattr__(self, "whole_count", self.count)
+
+    @property
+    def whole(self) -> Header:
+        """The header of the whole that this is a part of."""
+        return replace(self, first=0, count=self.whole_count)
+
+    def part(self, start: int, stop: int) -> Header:
+        """The header of a file of its own for the rows `start` … `stop` − 1, which begin with a block."""
+        return replace(self, first=self.first + start, count=stop - start)
+
+    def differences(self, other: Header) -> dict[str, tuple[Any, Any]]:
+        """What of this header differs from another: name → (ours, theirs)."""
+        ours, theirs = (
+            {
+                **header.attributes(),
+                "psf": header.psf_size,
+                "shape": header.shape,
+                "compression": header.compression,
+            }
+            for header in (self, other)
+        )
+        return {name: (ours[name], theirs[name]) for name in ours if ours[name] != theirs[name]}
 
     def attributes(self) -> dict[str, str | int]:
         """The attributes of the file's root."""
@@ -100,6 +140,9 @@ class Header:
             "dataset_sha256": self.dataset_sha256,
             "count": self.count,
             "copies": self.recipe.copies,
+            "first": self.first,
+            "whole_count": self.whole_count,
+            "block_rows": self.block_rows,
         }
 
     def columns(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
@@ -119,11 +162,19 @@ class Header:
         return columns
 
     @property
+    def block_rows(self) -> int:
+        """How many rows a block of the whole has; the last may have fewer. Each has checksums of its own."""
+        return max(1, min(self.whole_count, _BLOCK_BYTES // int(np.prod(self.shape))))
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return -(-self.count // self.block_rows)
+
+    @property
     def chunk_rows(self) -> int:
-        """How many rows a compressed chunk holds; 1 where nothing is compressed."""
-        if not self.compression:
-            return 1
-        return max(1, min(self.count, _CHUNK_BYTES // int(np.prod(self.shape))))
+        """How many rows a compressed chunk has: those of a block; a part may be smaller than one."""
+        return min(self.block_rows, self.count)
 
     @property
     def in_chunks(self) -> list[str]:
@@ -132,7 +183,7 @@ class Header:
 
 
 class Place(NamedTuple):
-    """Where a dataset's bytes lie; in compressed chunks, without an offset of its own, at −1."""
+    """Where a dataset's bytes lie; −1 where they have no place of their own: in chunks, or in other files."""
 
     dtype: np.dtype[Any]
     row_shape: tuple[int, ...]
@@ -144,8 +195,31 @@ class Place(NamedTuple):
         return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
 
 
+class Layout(NamedTuple):
+    """Where the bytes of a file lie.
+
+    Attributes
+    ----------
+    columns : dict
+        Name → place of every dataset of `Header.columns`.
+    block_sums : Place
+        Of the checksums of the blocks, a row a block, its numbers in the order of the sorted names.
+    file_sums : Place
+        Of the checksums of the rest: see `blurgen.pairs.sums`.
+    """
+
+    columns: dict[str, Place]
+    block_sums: Place
+    file_sums: Place
+
+    @property
+    def rows_elsewhere(self) -> bool:
+        """Whether the rows, and the checksums of their blocks, lie in other files."""
+        return self.block_sums.offset < 0
+
+
 @contextmanager
-def _opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
+def opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
     """An open HDF5 file; whatever HDF5 says of it becomes a FileError of one sentence."""
     import h5py
 
@@ -163,21 +237,30 @@ def _opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
         raise FileError(f"pair file '{path}' cannot be {doing}: HDF5 finds it damaged") from None
 
 
-def lay_out(path: Path, header: Header) -> None:
-    """Create the file with all its datasets and none of their content."""
+def write_attributes(file: Any, header: Header) -> None:
+    """Write what a file says of itself.
+
+    Raises
+    ------
+    InputError
+        If a text is too long for HDF5.
+    """
     import h5py
 
-    with _opened(path, "w", "written", alignment_threshold=1, alignment_interval=_PAGE) as file:
-        for name, value in header.attributes().items():
-            if isinstance(value, str):
-                data = value.encode("utf-8", "surrogateescape")  # a path may be no UTF-8
-                if len(data) > _LONGEST_ATTRIBUTE:
-                    raise InputError(
-                        f"{name} takes {len(data)} bytes; {_LONGEST_ATTRIBUTE} fit into the file"
-                    )
-                file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
-            else:
-                file.attrs.create(name, value, dtype=np.uint64 if name == "seed" else np.int64)
+    for name, value in header.attributes().items():
+        if isinstance(value, str):
+            data = value.encode("utf-8", "surrogateescape")  # a path may be no UTF-8
+            if len(data) > _LONGEST_ATTRIBUTE:
+                raise InputError(f"{name} takes {len(data)} bytes; {_LONGEST_ATTRIBUTE} fit into the file")
+            file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
+        else:
+            file.attrs.create(name, value, dtype=np.uint64 if name == "seed" else np.int64)
+
+
+def lay_out(path: Path, header: Header) -> None:
+    """Create the file with all its datasets and none of their content."""
+    with opened(path, "w", "written", alignment_threshold=1, alignment_interval=_PAGE) as file:
+        write_attributes(file, header)
         file.create_group("params")
         for name, (dtype, row_shape) in header.columns().items():
             shape = (header.count, *row_shape)
@@ -193,38 +276,83 @@ def lay_out(path: Path, header: Header) -> None:
                     track_times=False,
                 )
                 continue
-            creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-            creation.set_obj_track_times(False)  # no clock goes into the file
-            creation.set_layout(h5py.h5d.CONTIGUOUS)
-            creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-            creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-            space = h5py.h5s.create_simple(shape)
-            h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
+            create_contiguous(file, name, shape, dtype)
+        file.create_group("crc32")
+        for name, (shape, dtype) in sums_datasets(header).items():
+            create_contiguous(file, name, shape, dtype)
 
 
-def read_places(path: Path, header: Header) -> dict[str, Place]:
-    """Where each dataset lies, after a check that the file is laid out as its header says."""
+def create_contiguous(file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Create a dataset whose bytes have their place at once, and no content."""
+    import h5py
+
+    creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    creation.set_obj_track_times(False)  # no clock goes into the file
+    creation.set_layout(h5py.h5d.CONTIGUOUS)
+    creation.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple(shape)
+    h5py.h5d.create(file.id, name.encode(), h5py.h5t.py_create(dtype), space, dcpl=creation)
+
+
+def sums_datasets(header: Header) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """The datasets of checksums: shape and dtype."""
+    return {BLOCK_SUMS: ((header.blocks, len(header.columns())), _SUM), FILE_SUMS: ((3,), _SUM)}
+
+
+def read_layout(path: Path, header: Header) -> Layout:
+    """Where each dataset lies, after a check that the file is laid out as its header says.
+
+    Raises
+    ------
+    FileError
+        If a dataset is missing, of another shape or dtype, stored in another way, or cut off.
+    """
+    expected = {name: ((header.count, *row), dtype) for name, (dtype, row) in header.columns().items()}
     places = {}
-    with _opened(path, "r", "read", locking=False) as file:
-        size = path.stat().st_size
-        for name, (dtype, row_shape) in header.columns().items():
-            dataset = own_dataset(file, name)
-            if dataset is None:
-                raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
-            if dataset.shape != (header.count, *row_shape) or dataset.dtype != dtype:
-                raise FileError(
-                    f"pair file '{path}': dataset '{name}' is {dataset.dtype} {dataset.shape}, "
-                    f"{dtype} {(header.count, *row_shape)} is expected"
-                )
-            offset = dataset.id.get_offset()
-            name_of_filter(dataset)  # refuses those of strangers
-            place = Place(dtype, row_shape, -1 if offset is None else offset)
-            if offset is not None and offset + header.count * place.row_bytes > size:
-                raise FileError(
-                    f"pair file '{path}' is truncated: dataset '{name}' ends beyond its {size} bytes"
-                )
-            places[name] = place
-    return places
+    with opened(path, "r", "read", locking=False) as file:
+        elsewhere = points_elsewhere(file)
+        for name, (shape, dtype) in {**expected, **sums_datasets(header)}.items():
+            stored = _CONTIGUOUS
+            if elsewhere and name != FILE_SUMS:
+                stored = _VIRTUAL
+            elif name in header.in_chunks:
+                stored = _CHUNKED
+            places[name] = _place(path, file, name, shape, dtype, stored)
+    return Layout({name: places[name] for name in expected}, places[BLOCK_SUMS], places[FILE_SUMS])
+
+
+def points_elsewhere(file: Any) -> bool:
+    """Whether the rows of an open HDF5 file lie in others."""
+    sharp = own_dataset(file, "sharp", virtual=True)
+    return sharp is not None and bool(sharp.is_virtual)
+
+
+def _place(
+    path: Path, file: Any, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], stored: str
+) -> Place:
+    import h5py
+
+    dataset = own_dataset(file, name, virtual=stored == _VIRTUAL)
+    if dataset is None:
+        raise FileError(f"pair file '{path}' lacks the dataset '{name}'")
+    if dataset.shape != shape or dataset.dtype != dtype:
+        raise FileError(
+            f"pair file '{path}': dataset '{name}' is {dataset.dtype} {dataset.shape}, "
+            f"{dtype} {shape} is expected"
+        )
+    name_of_filter(dataset)  # refuses those of strangers
+    offset = dataset.id.get_offset()
+    # contiguous without a place of its own is what lies in another file as plain bytes
+    if dataset.id.get_create_plist().get_layout() != getattr(h5py.h5d, stored) or (offset is None) != (
+        stored != _CONTIGUOUS
+    ):
+        raise FileError(f"pair file '{path}': dataset '{name}' is stored in another way than blurgen's")
+    place = Place(dtype, shape[1:], -1 if offset is None else offset)
+    size = path.stat().st_size
+    if offset is not None and offset + shape[0] * place.row_bytes > size:
+        raise FileError(f"pair file '{path}' is truncated: dataset '{name}' ends beyond its {size} bytes")
+    return place
 
 
 def read_header(path: Path) -> Header:
@@ -235,10 +363,10 @@ def read_header(path: Path) -> Header:
     FileError
         If it is missing, damaged, no pair file, or of a newer format.
     """
-    with _opened(path, "r", "read", locking=False) as file:
+    with opened(path, "r", "read", locking=False) as file:
         names = [name for name in ("format", "format_version", *_ATTRIBUTES) if name in file.attrs]
         raw = {name: _plain(own_attribute(file, name)) for name in names}
-        sharp, psf = own_dataset(file, "sharp"), own_dataset(file, "psf")
+        sharp, psf = (own_dataset(file, name, virtual=True) for name in ("sharp", "psf"))
         shape: tuple[int, ...] = () if sharp is None else sharp.shape[1:]
         psf_size = psf.shape[-1] if psf is not None and psf.ndim == 3 else 0
         has_labels = "label" in file
@@ -258,20 +386,24 @@ def read_header(path: Path) -> Header:
             raise FileError(f"pair file '{path}' lacks the attribute '{name}'")
         if not isinstance(raw[name], kind) or (kind is int and raw[name] < 0):
             raise FileError(f"pair file '{path}': the attribute '{name}' is damaged: {str(raw[name])[:40]!r}")
+    if raw["count"] < 1 or raw["first"] + raw["count"] > raw["whole_count"]:
+        raise FileError(f"pair file '{path}': the attribute 'count' is damaged: {raw['count']}")
     try:
         recipe = Recipe.from_dict(parse_json(raw["recipe"]), f"of {path}")
-        if len(shape) != 3 or 0 in shape or raw["count"] < 1:
+        if len(shape) != 3 or 0 in shape:
             raise FileError(f"pair file '{path}' lacks the dataset 'sharp' of shape (N, H, W, C)")
         options = parse_json(raw["dataset_options"])
         if not isinstance(options, dict):
             raise FileError(f"pair file '{path}': the attribute 'dataset_options' is damaged: {options!r}")
-        return Header(
+        header = Header(
             recipe=recipe,
             seed=raw["seed"],
             dataset=raw["dataset"],
             dataset_options=options,
             dataset_sha256=raw["dataset_sha256"],
             count=raw["count"],
+            first=raw["first"],
+            whole_count=raw["whole_count"],
             shape=(shape[0], shape[1], shape[2]),
             has_labels=has_labels,
             psf_size=psf_size,
@@ -282,6 +414,9 @@ def read_header(path: Path) -> Header:
         raise
     except ValueError as error:
         raise FileError(f"pair file '{path}': an attribute is damaged: {error}") from None
+    if header.first % header.block_rows:
+        raise FileError(f"pair file '{path}': the attribute 'first' is damaged: {header.first}")
+    return header
 
 
 def _plain(value: Any) -> Any:
@@ -299,10 +434,19 @@ def reason(error: OSError) -> str:
 
 def store_chunks(path: Path, chunks: Iterable[tuple[str, int, bytes]]) -> None:
     """Store compressed chunks, each with its dataset's name and its first row, in a file that is laid out."""
-    with _opened(path, "r+", "written", locking=False) as file:
+    with opened(path, "r+", "written", locking=False) as file:
         for name, row, data in chunks:
             dataset = file[name]
             dataset.id.write_direct_chunk((row, *(0 for _ in dataset.shape[1:])), data)
+
+
+def mapped_columns(path: Path, header: Header, layout: Layout) -> dict[str, NDArray[Any]]:
+    """Memory maps of the contiguous datasets."""
+    return {
+        name: np.memmap(path, place.dtype, "r", place.offset, (header.count, *place.row_shape))
+        for name, place in layout.columns.items()
+        if place.offset >= 0
+    }
 
 
 class CompressedColumn:

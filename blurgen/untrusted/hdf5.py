@@ -10,7 +10,7 @@ from blurgen.untrusted.bounds import RefusedError, check_growth
 _LONGEST_ATTRIBUTE = 1 << 16  # bytes; HDF5 keeps longer ones elsewhere
 
 
-def own_dataset(file: Any, name: str) -> Any:
+def own_dataset(file: Any, name: str, *, virtual: bool = False) -> Any:
     """The dataset of that name of an open h5py file; None where there is none.
 
     Parameters
@@ -19,6 +19,8 @@ def own_dataset(file: Any, name: str) -> Any:
         Open for reading.
     name : str
         Its place, groups and name between slashes.
+    virtual : bool
+        Whether it may be put together from other files, which the caller then looks at.
 
     Raises
     ------
@@ -38,7 +40,8 @@ def own_dataset(file: Any, name: str) -> Any:
         item = item[part]
     if not isinstance(item, h5py.Dataset):
         return None
-    _check_storage(item, f"dataset '{name}'")
+    if not (virtual and item.is_virtual and item.shape is not None):
+        _check_storage(item, f"dataset '{name}'")
     return item
 
 

@@ -168,7 +168,7 @@ def test_networks_that_no_memory_holds(tmp_path, arguments, message):
         ({"middle": 10**9}, "1000000000 blocks: a whole number, 0 … 256, is needed"),
         ({"encoder": [10**9], "decoder": [1]}, "1000000000 blocks"),
         ({"encoder": [1] * 1000, "decoder": [1] * 1000}, "encoder has 1000 levels; 8 are the most"),
-        ({"encoder": "ab", "decoder": "ab"}, "'a' blocks"),
+        ({"encoder": "ab", "decoder": "ab"}, "encoder 'ab': a list of whole numbers"),
         ({"encoder": 5}, "network 'nafnet'"),
     ],
 )
