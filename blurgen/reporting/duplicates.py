@@ -1,8 +1,8 @@
 """Sharp images that are nearly the same.
 
-Two images are near-duplicates where their gray values correlate by at least `LEAST`; brightness and contrast do
-not count. None is missed: the distance of two standardised images, √(2 − 2r), is never less than that of their
-means over a coarse grid, so that only pairs whose coarse means are near need be compared pixel by pixel.
+Two images are near-duplicates where their gray values correlate by at least `LEAST`; brightness and contrast
+do not count. None is missed: the distance of two standardised images, √(2 − 2r), is never less than that of
+their means over a coarse grid, so that only pairs whose coarse means are near need be compared by pixels.
 """
 
 from __future__ import annotations

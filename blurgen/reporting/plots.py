@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -117,9 +118,8 @@ def _bars(axis: Any, parameter: Parameter, known: Values) -> None:
 
 def _histogram(axis: Any, parameter: Parameter, low: float, high: float) -> None:
     """Bars for bins, and a line of steps for the shares that were promised."""
-    logarithmic = low > 0 and high / low > _DECADES
-    spaced = np.geomspace if logarithmic else np.linspace
-    edges = spaced(low, high, _BINS + 1)
+    logarithmic = _logarithmic(parameter.promise.values, low, high)
+    edges = (np.geomspace if logarithmic else np.linspace)(low, high, _BINS + 1)
     values = np.sort(parameter.values.astype(np.float64))
     came = np.diff(np.searchsorted(values, nudged(edges), side="right")) / values.size
     promised = shares(parameter.promise, edges)
@@ -136,6 +136,14 @@ def _histogram(axis: Any, parameter: Parameter, low: float, high: float) -> None
     else:
         axis.xaxis.set_major_locator(_ticks(6))
     axis.set_xlim(edges[0], edges[-1])
+
+
+def _logarithmic(values: Values, low: float, high: float) -> bool:
+    """Whether values spread over decades: their median is nearer to the geometric mean of the ends."""
+    if low <= 0 or high / low <= _DECADES:
+        return False
+    middle = math.log(float(np.median(values)))
+    return middle - math.log(low * high) / 2 < math.log((low + high) / 2) - middle
 
 
 def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: str) -> str:
@@ -166,10 +174,11 @@ def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: s
 
 def histogram(values: Values, label: str, key: str, *, whole: bool = False) -> str:
     """How often which values came."""
-    made, (axis,) = figure(1.75)
+    made, (axis,) = figure(2.1)
     low, high = float(values.min()), float(values.max())
     if whole and high - low < _MOST_BARS:
         edges = np.arange(low, high + 2) - 0.5
+        axis.xaxis.set_major_locator(_ticks(6, whole=True))
     else:
         edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     axis.stairs(np.histogram(values, edges)[0] / values.size, edges, fill=True, color=_ONE, alpha=0.75)
@@ -228,10 +237,10 @@ def _square(colour: str) -> Any:
     return Rectangle((-0.5, -0.5), 1, 1, fill=False, edgecolor=colour, linewidth=0.8, linestyle="--")
 
 
-def _ticks(most: int) -> Any:
+def _ticks(most: int, *, whole: bool = False) -> Any:
     from matplotlib.ticker import MaxNLocator
 
-    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+    return MaxNLocator(most, steps=[1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10], integer=whole)
 
 
 def _escaped(text: str) -> str:

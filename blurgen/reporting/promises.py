@@ -14,6 +14,7 @@ from scipy import special
 
 from blurgen.distributions import (
     Beta,
+    ByCopy,
     Choice,
     Constant,
     Distribution,
@@ -175,16 +176,14 @@ def promises(recipe: Recipe, seed: int) -> dict[str, Promise]:
         there = took_part(column)
         drawn = np.sort(column[there].astype(np.float64))
         share, distribution, written = told.get(name, _Told(float(there.mean()), None, ""))
-        formula = None
-        if distribution is not None and cumulative(distribution, np.zeros(1)) is not None:
-            formula = _formula(distribution)
+        formula = None if distribution is None else _formula(distribution, recipe.copies)
         found[name] = Promise(
             share,
             written,
             formula or _counted(drawn),
             0 if formula else drawn.size,
             np.unique(drawn),
-            recipe.copies == 1 or formula is not None,
+            recipe.copies == 1 or (formula is not None and not isinstance(distribution, ByCopy)),
         )
     return found
 
@@ -233,11 +232,24 @@ def _nudges(values: Values) -> Values:
     return _NUDGE * np.maximum(np.abs(values), 1e-300)
 
 
-def _formula(distribution: Distribution) -> Cumulative:
+def _formula(distribution: Distribution, copies: int) -> Cumulative | None:
+    """The cumulative probability of a distribution, over all copies of an image."""
+    parts, weights = [distribution], [1.0]
+    if isinstance(distribution, ByCopy):
+        parts = [share.value for share in distribution.by_copy]
+        ends = np.cumsum([share.copies for share in distribution.by_copy])
+        group = np.searchsorted(ends, np.arange(copies) % ends[-1], side="right")
+        weights = (np.bincount(group, minlength=len(parts)) / copies).tolist()
+    if any(cumulative(part, np.zeros(1)) is None for part in parts):
+        return None
+
     def of(at: Values) -> Values:
-        found = cumulative(distribution, at)
-        assert found is not None
-        return found
+        total = np.zeros_like(at)
+        for part, weight in zip(parts, weights, strict=True):
+            found = cumulative(part, at)
+            assert found is not None
+            total += weight * found
+        return total
 
     return of
 

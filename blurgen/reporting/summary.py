@@ -24,7 +24,7 @@ def facts(found: Findings) -> dict[str, str]:
         "SSIM, median": f"{np.median(found.ssim):.4f}",
     }
     if found.psfs is not None:
-        told["support of the PSF, median"] = f"{np.median(found.psfs.support):.0f} px"
+        told["PSF, median side"] = f"{np.median(found.psfs.support):.0f} px"
     return told
 
 
@@ -104,8 +104,8 @@ def duplicates(found: Findings) -> str:
     text = (
         f"One sharp image of each of {told.images:,} source images ({which}) was compared with every other: "
         f"near-duplicates are those whose grey values correlate by at least {LEAST:g}, whatever their "
-        "brightness and contrast. None is missed: images are left aside only where their means over a grid of "
-        "16×16 prove them less alike."
+        "brightness and contrast. None is missed: images are left aside only where their means over a grid "
+        "of 16×16 prove them less alike."
     )
     if told.flat:
         text += f" {told.flat:,} more have next to no contrast and were left out."
