@@ -63,6 +63,11 @@ class Parameter:
     groups: list[Group]
 
     @property
+    def varied(self) -> bool:
+        """Whether different values came, or others than promised."""
+        return bool(self.values.size) and (self.values.min() != self.values.max() or self.gap > 0)
+
+    @property
     def kept(self) -> bool:
         """Whether it is as promised, as far as chance lets one say."""
         return self.gap <= self.bound or not self.promise.independent

@@ -35,7 +35,7 @@ _SMALL = 96  # pixels that a sharp image has at most where near-duplicates stand
 
 @dataclass(frozen=True)
 class _Card:
-    """A parameter with its plots, which are empty where the same value came every time."""
+    """A parameter with its plots, which are empty beyond `_PLOTTED`."""
 
     parameter: Parameter
     where: str
@@ -65,12 +65,10 @@ def page(found: Findings) -> tuple[str, int]:
     template = _template()
     pairs, header = found.pairs, found.pairs.header
     scores = {"PSNR / dB": found.psnr, "SSIM": found.ssim}
-    varied = [one for one in found.parameters if one.values.size]
     cards = []
-    for number, one in enumerate(found.parameters):
-        plotted = one in varied[:_PLOTTED]
-        same = one.values.size == 0 or (one.values.min() == one.values.max() and one.gap == 0)
-        drawn = plots.distribution(one, f"d{number}") if plotted and not same else ""
+    for number, one in enumerate(one for one in found.parameters if one.varied):
+        plotted = number < _PLOTTED
+        drawn = plots.distribution(one, f"d{number}") if plotted else ""
         effect = plots.effect(one.name, one.groups, scores, f"e{number}") if plotted and one.groups else ""
         *stages, kind, name = one.name.split(".")
         where = " › ".join([*stages, kind])
@@ -87,6 +85,7 @@ def page(found: Findings) -> tuple[str, int]:
         "recipe_link": _yaml_link(header.recipe.to_yaml()),
         "built_in": built_in(header),
         "cards": cards,
+        "constant": {one.name: summary.constant(one) for one in found.parameters if not one.varied},
         "grey": plots.grey_levels(found.levels, "grey"),
         "psnr": plots.histogram(found.psnr, "PSNR of blurred against sharp / dB", "psnr"),
         "ssim": plots.histogram(found.ssim, "SSIM of blurred against sharp", "ssim"),
@@ -104,7 +103,8 @@ def page(found: Findings) -> tuple[str, int]:
     rows = drawn_rows(len(pairs), _TILES, found.seed)
     empty = len(template.render(**content, sheet=Sheet([], None, True)).encode())
     room = max(_LEAST_IMAGE_BYTES, min(_IMAGE_BYTES, _MOST_BYTES - empty))
-    tiles = sheet(pairs, rows, room)
+    varied = {one.name for one in found.parameters if one.varied}
+    tiles = sheet(pairs, rows, varied, room)
     return template.render(**content, sheet=tiles), len(tiles.tiles)
 
 

@@ -66,9 +66,9 @@ class Tile:
     more : list of Picture
         What is seen besides when the tile is opened.
     drawn : list of str
-        What was drawn, in short words.
+        What was drawn, in short words; what is the same in every pair is left out.
     values : dict
-        The same, under the names in the file.
+        All that was drawn, under the names in the file.
     """
 
     row: int
@@ -104,7 +104,7 @@ class Sheet:
     lossless: bool
 
 
-def sheet(pairs: PairFile, rows: Rows, budget: int) -> Sheet:
+def sheet(pairs: PairFile, rows: Rows, varied: set[str], budget: int) -> Sheet:
     """Tiles of some pairs, as many of them as fit.
 
     Parameters
@@ -114,21 +114,23 @@ def sheet(pairs: PairFile, rows: Rows, budget: int) -> Sheet:
     rows : ndarray
         int64: which pairs; fewer of them, evenly spread, where the images would be too large. One is there
         at least.
+    varied : set of str
+        The parameters that are told beneath a tile.
     budget : int
         What the images may take, in bytes of the page.
     """
     height, width = pairs.header.shape[:2]
     cut = (min(height, _SIDE), min(width, _SIDE))
-    first = _tile(pairs, int(rows[0]), cut, lossless=True)
+    first = _tile(pairs, int(rows[0]), cut, varied, lossless=True)
     lossless = first.bytes * min(_FEWEST, rows.size) <= budget
     if not lossless:
-        first = _tile(pairs, int(rows[0]), cut, lossless=False)
+        first = _tile(pairs, int(rows[0]), cut, varied, lossless=False)
     # others may pack worse than the first: what no longer fits is left out
     fitting = max(1, min(rows.size, budget // first.bytes))
     spread = rows[np.linspace(0, rows.size - 1, fitting).astype(np.int64)]
     tiles = [first]
     for row in spread[1:]:
-        tile = _tile(pairs, int(row), cut, lossless=lossless)
+        tile = _tile(pairs, int(row), cut, varied, lossless=lossless)
         if sum(one.bytes for one in tiles) + tile.bytes > budget:
             break
         tiles.append(tile)
@@ -164,7 +166,7 @@ def middle(image: Bytes, cut: tuple[int, int]) -> Bytes:
     return image[top : top + cut[0], left : left + cut[1]]
 
 
-def _tile(pairs: PairFile, row: int, cut: tuple[int, int], *, lossless: bool) -> Tile:
+def _tile(pairs: PairFile, row: int, cut: tuple[int, int], varied: set[str], *, lossless: bool) -> Tile:
     sharp, blurred = (middle(np.asarray(images[row]), cut) for images in (pairs.sharp, pairs.blurred))
     params = {name: np.asarray(column[row : row + 1]) for name, column in pairs.params.items()}
     quality = 0 if lossless else _QUALITY
@@ -174,12 +176,12 @@ def _tile(pairs: PairFile, row: int, cut: tuple[int, int], *, lossless: bool) ->
         picture(image, label, f"Pair {row}, {label}", quality=quality, pixelated=True)
         for label, image in (("sharp", sharp), ("blurred", blurred))
     ]
-    signed = (blurred.astype(np.int16) - sharp) // 2 + 128
+    signed, gain = _difference(sharp, blurred)
     more = [
         picture(
-            signed.astype(np.uint8),
-            "difference (mid-grey is none)",
-            f"Pair {row}, blurred minus sharp, mid-grey where they are equal",
+            signed,
+            f"difference, ×{gain:g} (mid-grey is none)",
+            f"Pair {row}, blurred minus sharp, times {gain:g}, mid-grey where they are equal",
             quality=faint,
         )
     ]
@@ -208,9 +210,17 @@ def _tile(pairs: PairFile, row: int, cut: tuple[int, int], *, lossless: bool) ->
         None if pairs.label is None else int(pairs.label[row]),
         *shown,
         more,
-        short_params(params, 0),
+        short_params({name: column for name, column in params.items() if name in varied}, 0),
         {name: value for name, value in values.items() if value},
     )
+
+
+def _difference(sharp: Bytes, blurred: Bytes) -> tuple[Bytes, float]:
+    """Blurred minus sharp about mid-grey, and how often enlarged: so that all but a few pixels fit."""
+    difference = blurred.astype(np.float64) - sharp
+    most = max(float(np.percentile(np.abs(difference), 99.5)), 1.0)
+    gain = 2.0 ** min(4, max(-1, int(np.floor(np.log2(127.0 / most)))))
+    return np.clip(np.rint(128.0 + gain * difference), 0, 255).astype(np.uint8), gain
 
 
 def _number(column: NDArray[np.generic]) -> str:

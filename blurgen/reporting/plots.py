@@ -28,14 +28,18 @@ _MOST_TICKS = 8
 _DECADES = 20.0  # a range that spans more than this factor stands on a logarithmic axis
 
 
-def figure(height: float, panels: int = 1) -> tuple[Any, list[Any]]:
+def figure(height: float, panels: int = 1, *, labelled: bool = False) -> tuple[Any, list[Any]]:
     """An empty figure and its panels, side by side, in the page's look."""
     from matplotlib.figure import Figure
 
     made = Figure(figsize=(_WIDE, height), dpi=72)
     axes = list(made.subplots(1, panels, squeeze=False)[0])
     made.subplots_adjust(
-        left=0.11, right=0.985, top=0.94, bottom=0.36 / height, wspace=0.32 if panels > 1 else 0.0
+        left=0.11,
+        right=0.985,
+        top=0.94,
+        bottom=(0.37 if labelled else 0.22) / height,
+        wspace=0.32 if panels > 1 else 0.0,
     )
     for axis in axes:
         for side in ("top", "right"):
@@ -152,21 +156,29 @@ def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: s
     there = [group for group in groups if not np.isnan(group.place)]
     without = [group for group in groups if np.isnan(group.place)]
     places = [group.place for group in there]
+    single = all("…" not in group.label for group in there)
     # those without the stage stand to the right, apart
     apart = places[-1] + 0.25 * ((places[-1] - places[0]) or 1.0)
     told = []
     for axis, (label, values) in zip(axes, scores.items(), strict=True):
-        quartiles = np.array([np.percentile(values[group.rows], (25, 50, 75)) for group in there])
-        axis.fill_between(places, quartiles[:, 0], quartiles[:, 2], color=_ONE, alpha=0.3, linewidth=0)
-        axis.plot(places, quartiles[:, 1], "o-", color=_ONE, linewidth=1.5, markersize=2.6)
+        low, middle, high = np.transpose([np.percentile(values[group.rows], (25, 50, 75)) for group in there])
+        if single:
+            axis.vlines(places, low, high, color=_ONE, linewidth=2.4, alpha=0.45)
+            axis.plot(places, middle, "o", color=_ONE, markersize=3.2)
+        else:
+            axis.fill_between(places, low, high, color=_ONE, alpha=0.3, linewidth=0)
+            axis.plot(places, middle, "o-", color=_ONE, linewidth=1.5, markersize=2.6)
         for group in without:
             some = np.percentile(values[group.rows], (25, 50, 75))
-            axis.vlines(apart, some[0], some[2], color=_TWO, linewidth=1.4, alpha=0.6)
-            axis.plot([apart], [some[1]], "s", color=_TWO, markersize=3.6)
+            axis.vlines(apart, some[0], some[2], color=_TWO, linewidth=2.4, alpha=0.55)
+            axis.plot([apart], [some[1]], "s", color=_TWO, markersize=3.4)
         axis.set_title(label, fontsize=7, color=_FAINT, loc="left", pad=3)
         axis.yaxis.set_major_locator(_ticks(3))
-        axis.xaxis.set_major_locator(_ticks(4))
-        told.append(f"{label} from {quartiles[0, 1]:.3g} at {places[0]:.3g} to {quartiles[-1, 1]:.3g}")
+        whole = all(place == int(place) for place in places)
+        ticks = _ticks(4, whole=whole).tick_values(places[0], places[-1])
+        axis.set_xticks([tick for tick in ticks if places[0] <= tick <= places[-1]])
+        axis.margins(x=0.08)
+        told.append(f"{label} from {middle[0]:.3g} at {places[0]:.3g} to {middle[-1]:.3g}")
     made.subplots_adjust(top=0.86)
     ends = f" at {places[-1]:.3g}"
     return svg(made, f"Medians against {name}: " + ", ".join(f"{one}{ends}" for one in told), key)
@@ -174,7 +186,7 @@ def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: s
 
 def histogram(values: Values, label: str, key: str, *, whole: bool = False) -> str:
     """How often which values came."""
-    made, (axis,) = figure(2.1)
+    made, (axis,) = figure(2.1, labelled=True)
     low, high = float(values.min()), float(values.max())
     if whole and high - low < _MOST_BARS:
         edges = np.arange(low, high + 2) - 0.5
@@ -193,7 +205,7 @@ def histogram(values: Values, label: str, key: str, *, whole: bool = False) -> s
 
 def grey_levels(levels: Levels, key: str) -> str:
     """How often each grey level comes before and after, on a logarithmic scale."""
-    made, (axis,) = figure(2.1)
+    made, (axis,) = figure(2.1, labelled=True)
     steps = np.arange(257) - 0.5
     lowest = 1.0
     for counts, colour, style in ((levels.sharp, _ONE, "-"), (levels.blurred, _TWO, "-")):
@@ -214,7 +226,7 @@ def grey_levels(levels: Levels, key: str) -> str:
 
 def centroids(offsets: Values, key: str) -> str:
     """Where the centroids of PSFs lie about the middle pixel."""
-    made, (axis,) = figure(2.1)
+    made, (axis,) = figure(2.1, labelled=True)
     reach = max(0.6, 1.08 * float(np.abs(offsets).max()))
     axis.add_patch(_square(_FAINT))
     axis.plot(offsets[:, 0], offsets[:, 1], "o", color=_ONE, markersize=2.4, alpha=0.55, markeredgewidth=0)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
+
+from blurgen.convolution import convolve
+from blurgen.psf import gaussian
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _LEAST_MSE = 1e-10
+_MIDDLE = np.float32(127.5)
 
 Images = NDArray[np.uint8]
 Scores = NDArray[np.float64]
@@ -34,7 +37,7 @@ def psnr(blurred: Images, sharp: Images) -> Scores:
 
 
 def ssim(blurred: Images, sharp: Images) -> Scores:
-    """Structural similarity of each image [1]_, as scikit-image reckons it.
+    """Structural similarity of each image [1]_, as scikit-image reckons it, to 1e-5.
 
     The same as its ``structural_similarity(gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
     data_range=255)``: an 11×11 Gaussian window wherever it lies wholly inside the image, the mean over places
@@ -55,25 +58,25 @@ def ssim(blurred: Images, sharp: Images) -> Scores:
     .. [1] Z. Wang, A. Bovik, H. Sheikh, E. Simoncelli, "Image quality assessment: from error visibility to
        structural similarity", IEEE Transactions on Image Processing 13, 2004.
     """
-    x, y = blurred.astype(np.float64), sharp.astype(np.float64)
-    mean_x, mean_y = _means(x), _means(y)
-    var_x = _means(x * x) - mean_x * mean_x
-    var_y = _means(y * y) - mean_y * mean_y
-    covariance = _means(x * y) - mean_x * mean_y
+    # a difference of squares loses digits where images are bright: about mid-grey it loses few
+    x, y = (images.astype(np.float32) - _MIDDLE for images in (blurred, sharp))
+    height, width = x.shape[1:3]
+    size = [min(_WINDOW, length - (length + 1) % 2) for length in (height, width)]
+    window = gaussian((size[0], size[1]), _SIGMA)
+    inside = [
+        slice(length // 2, end - length // 2) for length, end in zip(size, (height, width), strict=True)
+    ]
+
+    def means(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return convolve(images, window)[:, inside[0], inside[1]]
+
+    mean_x, mean_y = means(x), means(y)
+    var_x = means(x * x) - mean_x * mean_x
+    var_y = means(y * y) - mean_y * mean_y
+    covariance = means(x * y) - mean_x * mean_y
+    mean_x, mean_y = mean_x + _MIDDLE, mean_y + _MIDDLE
     index = ((2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)) / (
         (mean_x * mean_x + mean_y * mean_y + _C1) * (var_x + var_y + _C2)
     )
-    found: Scores = index.mean(axis=(1, 2, 3))
+    found: Scores = index.mean(axis=(1, 2, 3), dtype=np.float64)
     return found
-
-
-def _means(images: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The windows' means, where the window lies inside."""
-    for axis in (1, 2):
-        length = images.shape[axis]
-        size = min(_WINDOW, length - (length + 1) % 2)
-        reach = size // 2
-        weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / _SIGMA) ** 2)
-        filtered = correlate1d(images, weights / weights.sum(), axis=axis)
-        images = filtered.take(range(reach, length - reach), axis=axis)
-    return images

@@ -18,7 +18,7 @@ def facts(found: Findings) -> dict[str, str]:
         "pairs": f"{header.count:,}",
         "size": "×".join(map(str, header.shape)),
         "recipe": header.recipe.name,
-        "source": header.dataset,
+        "source": _source(header.dataset),
         "seed": str(header.seed),
         "PSNR, median": f"{np.median(found.psnr):.2f} dB",
         "SSIM, median": f"{np.median(found.ssim):.4f}",
@@ -46,13 +46,20 @@ def numbers_of(parameter: Parameter) -> dict[str, str]:
     if not values.size:
         return {**told, "values": "none"}
     low, high = values.min(), values.max()
-    if low == high:
+    if low == high and parameter.gap == 0:
         told["value"] = f"{low:.5g}"
         return told
     told["range"] = f"{low:.5g} … {high:.5g}"
     told["mean"] = f"{values.mean():.5g}"
     told["greatest gap"] = f"{_percent(parameter.gap)} ({verdict(parameter)})"
     return told
+
+
+def constant(parameter: Parameter) -> str:
+    """Of a parameter that does not vary: its value, and how often its stage took part."""
+    told = numbers_of(parameter)
+    part = f", in {told['took part']}" if "took part" in told else ""
+    return f"{told.get('value', 'never drawn')}{part}"
 
 
 def verdict(parameter: Parameter) -> str:
@@ -114,6 +121,12 @@ def duplicates(found: Findings) -> str:
     if told.stopped:
         return f"{text} So many are alike that the search ended early: at least {told.involved:,} images."
     return f"{text} There are {len(told.rows):,} such pairs, of {told.involved:,} images."
+
+
+def _source(dataset: str) -> str:
+    """A source without the folders that it lies in."""
+    kind, colon, place = dataset.partition(":")
+    return f"{kind}{colon}{place.rstrip('/').rpartition('/')[2]}"
 
 
 def _spread(values: NDArray[np.float64]) -> tuple[float, float, float, float]:
