@@ -38,7 +38,9 @@ stages:
   - maybe:
       probability: 0.25
       stages: [gaussian_noise: {sigma: {beta: [2, 5], range: [0, 10]}}]
-  - shuffled: [gamma: {gamma: {reciprocal: {uniform: [1, 2]}}}, brightness: {shift: {choice: [1, 5], weights: [1, 3]}}]
+  - shuffled:
+    - gamma: {gamma: {reciprocal: {uniform: [1, 2]}}}
+    - brightness: {shift: {choice: [1, 5], weights: [1, 3]}}
 """
 
 BY_SCIPY = [
@@ -264,16 +266,17 @@ def test_a_page_tells_it_all(nested):
     assert "Not as promised" not in told
     assert out.stat().st_size < 10_000_000
     # nothing is fetched: no address but the names of SVG's name spaces
-    addresses = re.findall(r"(?:https?:)?//[\w.-]+", page)
+    without_data = re.sub(r"data:[^\"]*", "", page)
+    addresses = re.findall(r"(?:https?:)?//[\w.-]+", without_data)
     assert set(addresses) <= {"http://www.w3.org"}
     ids = re.findall(r'\sid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:url\(#|href="#)([^")]+)', page)) <= set(ids)
 
 
-def test_the_same_file_gives_the_same_page(nested):
-    report(nested, "a.html")
-    report(nested, "b.html")
+def test_the_same_file_gives_the_same_page(digits):
+    report(digits, "a.html")
+    report(digits, "b.html")
     assert Path("a.html").read_bytes() == Path("b.html").read_bytes()
 
 
@@ -308,16 +311,16 @@ def decoded(picture):
 
 
 def test_a_page_of_large_images_stays_small(folder):
-    images = np.random.default_rng(0).integers(0, 256, (9, 900, 700, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, 900, 700, 3), dtype=np.uint8)
     np.save(folder / "large.npy", images)
     out = blurgen.make(f"npy:{folder / 'large.npy'}", folder / "large.h5", "anime-box")
     done = report(out, "report.html")
     assert done.path.stat().st_size < 10_000_000
-    assert 1 <= done.shown <= 9
+    assert 1 <= done.shown <= 4
     told = text_of(done.path.read_text())
     assert "the middle 512×512 of 900×700 pixels is shown" in told
     assert "with a little loss" in told
-    few = pictures.sheet(blurgen.open_pairs(out), np.arange(9), set(), 10**6)
+    few = pictures.sheet(blurgen.open_pairs(out), np.arange(4), set(), 10**6)
     assert len(few.tiles) == 1
 
 
@@ -373,7 +376,7 @@ def test_other_endings_are_refused(digits, out):
 
 
 def test_what_cannot_be_written_is_told(digits):
-    with pytest.raises(FileError, match="nowhere/report.md' cannot be written"):
+    with pytest.raises(FileError, match=r"nowhere/report\.md' cannot be written"):
         report(digits, "nowhere/report.md")
     with pytest.raises(FileError, match="there is no such file"):
         report("none.h5", "report.md")

@@ -11,10 +11,15 @@ import blurgen
 from blurgen.recipe import Recipe
 from blurgen.reporting import report
 
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 RECIPE = """
@@ -142,7 +147,7 @@ def test_the_copy_button_copies(opened, path):
 
 def test_it_copies_where_there_is_no_clipboard(opened):
     page = opened(permissions=["clipboard-read", "clipboard-write"])
-    page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
     page.locator(".copy").nth(2).click()
     page.wait_for_function("document.getElementById('status').textContent === 'Copied'")
     assert page.evaluate("navigator.clipboard.readText()").startswith("blurgen make --dataset shapes")

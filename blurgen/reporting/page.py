@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from PIL import Image
 
 from blurgen._version import __version__
 from blurgen.errors import InputError
@@ -132,7 +133,7 @@ def _psf_content(found: Findings) -> dict[str, Any]:
 
 def _duplicates(found: Findings) -> list[tuple[float, list[Picture]]]:
     """The most alike pairs of sharp images, small."""
-    shown = []
+    shown: list[tuple[float, list[Picture]]] = []
     for (one, two), r in zip(found.duplicates.rows, found.duplicates.correlation, strict=True):
         if len(shown) == _DUPLICATES:
             break
@@ -142,12 +143,9 @@ def _duplicates(found: Findings) -> list[tuple[float, list[Picture]]]:
 
 def _small(found: Findings, row: int) -> Picture:
     image = np.asarray(found.pairs.sharp[row])
-    step = -(-max(image.shape[:2]) // _SMALL)
-    height, width = (max(1, n // step) for n in image.shape[:2])
-    cut = image[: height * step, : width * step].reshape(
-        height, min(step, image.shape[0]), width, -1, image.shape[2]
-    )
-    return picture(cut.mean(axis=(1, 3)).round().astype(np.uint8), f"#{row}", f"Sharp image of pair {row}")
+    whole = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    small = whole.reduce(-(-max(image.shape[:2]) // _SMALL))
+    return picture(np.asarray(small), f"#{row}", f"Sharp image of pair {row}")
 
 
 def _header_yaml(found: Findings) -> str:

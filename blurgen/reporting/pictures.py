@@ -172,10 +172,6 @@ def _tile(pairs: PairFile, row: int, cut: tuple[int, int], varied: set[str], *, 
     quality = 0 if lossless else _QUALITY
     small = max(cut) <= 64
     faint = 0 if small else _SMALL_QUALITY
-    shown = [
-        picture(image, label, f"Pair {row}, {label}", quality=quality, pixelated=True)
-        for label, image in (("sharp", sharp), ("blurred", blurred))
-    ]
     signed, gain = _difference(sharp, blurred)
     more = [
         picture(
@@ -208,7 +204,8 @@ def _tile(pairs: PairFile, row: int, cut: tuple[int, int], varied: set[str], *, 
     return Tile(
         row,
         None if pairs.label is None else int(pairs.label[row]),
-        *shown,
+        picture(sharp, "sharp", f"Pair {row}, sharp", quality=quality),
+        picture(blurred, "blurred", f"Pair {row}, blurred", quality=quality),
         more,
         short_params({name: column for name, column in params.items() if name in varied}, 0),
         {name: value for name, value in values.items() if value},

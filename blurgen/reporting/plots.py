@@ -108,8 +108,8 @@ def distribution(parameter: Parameter, key: str) -> str:
 def _bars(axis: Any, parameter: Parameter, known: Values) -> None:
     """A bar for each value, evenly spaced, and a mark for the share that was promised."""
     places = np.arange(known.size)
-    came = np.searchsorted(known, parameter.values.astype(np.float64))
-    came = np.bincount(came, minlength=known.size) / parameter.values.size
+    which = np.searchsorted(known, parameter.values.astype(np.float64))
+    came = np.bincount(which, minlength=known.size) / parameter.values.size
     nudge = 1e-9 * np.maximum(np.abs(known), 1e-300)
     promised = parameter.promise.cumulative(known + nudge) - parameter.promise.cumulative(known - nudge)
     width = min(0.72, 0.12 * known.size)

@@ -98,7 +98,8 @@ def _(distribution: LogUniform, at: Values) -> Values:
     low, high = distribution.log_uniform
     if low == high:
         return _step(low, at)
-    return np.clip(np.log(np.maximum(at, low) / low) / np.log(high / low), 0.0, 1.0)
+    share: Values = np.log(np.maximum(at, low) / low) / math.log(high / low)
+    return np.clip(share, 0.0, 1.0)
 
 
 @cumulative.register
@@ -122,7 +123,8 @@ def _(distribution: Normal, at: Values) -> Values:
 def _(distribution: Choice, at: Values) -> Values:
     weights = distribution.weights or (1.0,) * len(distribution.choice)
     parts = [w * _step(value, at) for w, value in zip(weights, distribution.choice, strict=True)]
-    return np.sum(parts, axis=0) / sum(weights)
+    total: Values = np.sum(parts, axis=0)
+    return total / sum(weights)
 
 
 @cumulative.register

@@ -71,23 +71,23 @@ def verdict(parameter: Parameter) -> str:
     return f"more than the {_percent(parameter.bound)} that chance allows"
 
 
-def clipped(found: Findings) -> list[tuple[str, str, str, str, str]]:
+def clipped(found: Findings) -> list[tuple[str, ...]]:
     """For each channel the shares of black and white pixels: sharp and blurred."""
     names = ["grey"] if found.pairs.header.shape[2] == 1 else ["red", "green", "blue"]
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, before, after in zip(names, found.levels.sharp, found.levels.blurred, strict=True):
         ends = [_percent(counts[level] / counts.sum()) for level in (0, 255) for counts in (before, after)]
         rows.append((name, *ends))
-    return rows  # type: ignore[return-value]
+    return rows
 
 
-def scores(found: Findings) -> list[tuple[str, str, str, str, str, str]]:
+def scores(found: Findings) -> list[tuple[str, ...]]:
     """For PSNR and SSIM: mean, least, median, greatest, and how many pairs are equal."""
     same = f"{int((found.psnr >= 100).sum()):,}"
     return [
         ("PSNR / dB", *(f"{value:.2f}" for value in _spread(found.psnr)), same),
         ("SSIM", *(f"{value:.4f}" for value in _spread(found.ssim)), same),
-    ]  # type: ignore[list-item]
+    ]
 
 
 def psf_numbers(found: Findings) -> dict[str, str]:
