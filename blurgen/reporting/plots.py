@@ -175,7 +175,7 @@ def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: s
         axis.set_title(label, fontsize=7, color=_FAINT, loc="left", pad=3)
         axis.yaxis.set_major_locator(_ticks(3))
         whole = all(place == int(place) for place in places)
-        ticks = _ticks(4, whole=whole).tick_values(places[0], places[-1])
+        ticks = _ticks(3, whole=whole).tick_values(places[0], places[-1])
         axis.set_xticks([tick for tick in ticks if places[0] <= tick <= places[-1]])
         axis.margins(x=0.08)
         told.append(f"{label} from {middle[0]:.3g} at {places[0]:.3g} to {middle[-1]:.3g}")
