@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from blurgen.merging import merge
     from blurgen.pairs import PairFile, open_pairs
     from blurgen.recipe import Recipe, load_recipe, recipes
+    from blurgen.reporting import report
     from blurgen.sources import open_source
     from blurgen.sources.base import Source
     from blurgen.varying import convolve_varying
@@ -45,6 +46,7 @@ _HOMES = {
     "open_pairs": "pairs",
     "open_source": "sources",
     "recipes": "recipe",
+    "report": "reporting",
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "open_source",
     "psf",
     "recipes",
+    "report",
 ]
 
 

@@ -390,6 +390,28 @@ def show(
     say(f"{out}: {_many(len(rows), 'pair')}, {_times(image.size)} pixels")
 
 
+@app.command(epilog="Example: blurgen report pairs.h5 --out report.html")
+def report(
+    file: _File,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="The page to write, NAME.html; NAME.md is a data set's card."),
+    ],
+    seed: Annotated[int, typer.Option("--seed", "-s", help="Draws which pairs of many are shown.")] = 0,
+    quiet: _Quiet = False,
+) -> None:
+    """Write all that can be told of a file as one HTML page, or as a Hugging Face card."""
+    from blurgen.reporting import report as write_report
+
+    progress = shown_progress(quiet)
+    with progress, compilation_said(progress.note, quiet):
+        done = write_report(file, out, seed=seed, progress=progress)
+    if not quiet:
+        scored = done.findings.scored.size
+        shown = f"{_many(done.shown, 'pair')} shown, " if done.shown else ""
+        say(f"{out}: {shown}{scored:,} of {len(done.findings.pairs):,} scored, {_megabytes(out)}")
+
+
 @app.command(epilog="Example: blurgen export pairs.h5 --to folder --out pairs")
 def export(
     file: _File,

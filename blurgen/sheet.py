@@ -97,7 +97,8 @@ def contact_sheet(
     height, width, _ = pairs.header.shape
     _check_pixels(int(2 * width * magnify), int(index.size * height * magnify))  # before all the work
     params = {name: np.asarray(column[index]) for name, column in pairs.params.items()}
-    psfs = _trimmed(_psfs(pairs, index, params))
+    psfs = psfs_of_rows(pairs, index)
+    psfs = None if psfs is None else trimmed(psfs)
     label = pairs.label
     tiles = []
     for i, row in enumerate(index):
@@ -195,6 +196,30 @@ def short_params(params: Mapping[str, NDArray[Any]], row: int) -> list[str]:
     return words
 
 
+def psfs_of_rows(pairs: PairFile, index: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """The PSFs of some rows, of the file or rendered again, float32 (n, k, k).
+
+    None where no one PSF describes the blur, or the file of given ones is not there.
+    """
+    if pairs.psf is not None:
+        return np.asarray(pairs.psf[index])
+    try:
+        if pairs.recipe.psf_size == 1:
+            return None
+        params = {name: np.asarray(column[index]) for name, column in pairs.params.items()}
+        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, pairs.header.first + index))
+    except InputError:
+        return None
+
+
+def trimmed(psfs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The smallest centred square that holds all of some PSFs: recipes leave room for their largest."""
+    centre = psfs.shape[1] // 2
+    rows, columns = np.nonzero(psfs.max(axis=0))
+    reach = int(max(np.abs(rows - centre).max(initial=0), np.abs(columns - centre).max(initial=0)))
+    return psfs[:, centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
+
+
 def save_png(image: Image.Image, path: str | os.PathLike[str]) -> Path:
     """Write a picture as PNG; it appears under its name only when it is whole.
 
@@ -266,30 +291,6 @@ def _drawn(image: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
 
 def _magnified(image: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     return image.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def _psfs(
-    pairs: PairFile, index: NDArray[np.int64], params: Mapping[str, NDArray[Any]]
-) -> NDArray[np.float32] | None:
-    """The PSFs of some rows, of the file or rendered again; None where no one PSF describes the blur."""
-    if pairs.psf is not None:
-        return np.asarray(pairs.psf[index])
-    if pairs.recipe.psf_size == 1:
-        return None
-    try:
-        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, index))
-    except InputError:
-        return None
-
-
-def _trimmed(psfs: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
-    """The smallest centred square that holds all of them: recipes leave room for their largest."""
-    if psfs is None:
-        return None
-    centre = psfs.shape[1] // 2
-    rows, columns = np.nonzero(psfs.max(axis=0))
-    reach = int(max(np.abs(rows - centre).max(initial=0), np.abs(columns - centre).max(initial=0)))
-    return psfs[:, centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
 
 
 def _psf_pane(psf: NDArray[np.float32], scale: int, height: int) -> NDArray[np.uint8]:

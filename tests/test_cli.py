@@ -19,7 +19,19 @@ from blurgen import cli, console
 from blurgen.cli import main
 
 PACKAGE = Path(blurgen.__file__).parents[1]
-COMMANDS = ("make", "finish", "merge", "info", "show", "export", "verify", "gallery", "psf", "recipes")
+COMMANDS = (
+    "make",
+    "finish",
+    "merge",
+    "info",
+    "show",
+    "report",
+    "export",
+    "verify",
+    "gallery",
+    "psf",
+    "recipes",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +161,7 @@ def test_wrong_usage_exits_with_2(run, arguments):
         (["make", "-d", "digits", "-o", "a.h5", "-n", "1", "--seed=-1"], "seed -1"),
         (["info", "none.h5"], "there is no such file"),
         (["show", "none.h5", "-o", "a.png"], "there is no such file"),
+        (["report", "none.h5", "-o", "a.html"], "there is no such file"),
         (["verify", "none.h5"], "there is no such file"),
         (["psf", "motion", "--length", "nan"], "length nan"),
         (["psf", "box", "--size", "0"], "PSF size 0"),

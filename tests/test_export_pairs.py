@@ -25,7 +25,8 @@ from strategies import texture
 import blurgen
 from blurgen.cli import main
 from blurgen.errors import FileError, InputError
-from blurgen.exporting import FORMATS, base, card, png, records, target
+from blurgen.exporting import FORMATS, base, png, records, target
+from blurgen.provenance import remake_command
 from blurgen.recipe import Recipe
 from blurgen.sources.memory import LabelledMemorySource
 
@@ -354,7 +355,7 @@ def test_the_command_on_the_card_makes_the_same_file(options):
     assert main(["make", *options.split(), "--out", "first.h5", "-q"]) == 0
     pairs = blurgen.open_pairs("first.h5")
     Path("recipe.yaml").write_text(pairs.recipe.to_yaml())
-    words = shlex.split(card.remake_command(pairs.header, "recipe.yaml"))
+    words = shlex.split(remake_command(pairs.header, "recipe.yaml"))
     assert words[-2:] == ["--out", "pairs.h5"]
     assert main([*words[1:], "-q"]) == 0
     assert Path("pairs.h5").read_bytes() == Path("first.h5").read_bytes()

@@ -25,7 +25,7 @@ def named(requirement):
 
 def test_versions_without_tags():
     fallback = PROJECT["tool"]["hatch"]["version"]["fallback-version"]
-    assert f'__version__ = "{fallback}"' in (ROOT / "blurgen/_version.py").read_text(encoding="utf-8")
+    assert f'_version = "{fallback}"' in (ROOT / "blurgen/_version.py").read_text(encoding="utf-8")
     version, state = re.search(
         r"^## (\S+) – (.+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
     ).groups()

@@ -110,7 +110,7 @@ def known_psfs(pairs: PairFile, rows: Index) -> tuple[NDArray[np.float32] | None
         return None, f"recipe '{pairs.recipe.name}' has no blur of a known PSF"
     params = {name: np.asarray(column[rows]) for name, column in pairs.params.items()}
     try:
-        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, rows)), ""
+        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, pairs.header.first + rows)), ""
     except InputError as error:
         return None, str(error)
 

@@ -15,9 +15,10 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
+from blurgen.grouping import all_groups
 from blurgen.pairs import PairFile, open_pairs
 from trainers.assembly import chosen_device
-from trainers.breakdown import all_groups, draw, mean_of
+from trainers.breakdown import draw, mean_of
 from trainers.checkpoint import load_network
 from trainers.classical import Restored, deconvolve, known_psfs
 from trainers.console import Imports, Progress, command

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from blurgen.exporting import png
 from blurgen.exporting.base import Sharded
-from blurgen.exporting.card import card
 from blurgen.exporting.records import most_json_bytes, records
+from blurgen.reporting.card import card, split_of
+from blurgen.reporting.findings import findings
 
 _IMAGES = ("sharp", "blurred")
 _FOOTER = 1 << 16  # of a file: schema, and the list of row groups
@@ -30,7 +31,7 @@ class HuggingFace(Sharded):
     @property
     def split(self) -> str:
         """What the one split is called."""
-        return "test" if self.pairs.header.dataset_options.get("split") == "test" else "train"
+        return split_of(self.pairs.header)
 
     @property
     def files(self) -> list[str]:
@@ -93,6 +94,6 @@ class HuggingFace(Sharded):
 
     def finish(self, folder: Path) -> None:
         """Write the card and the recipe."""
-        (folder / "README.md").write_bytes(card(self.pairs, self.split).encode(errors="backslashreplace"))
+        (folder / "README.md").write_bytes(card(findings(self.pairs)).encode(errors="backslashreplace"))
         recipe = self.pairs.recipe.to_yaml()
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8", errors="backslashreplace")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import blurgen
+from blurgen.grouping import all_groups, groups
 from blurgen.recipe import Recipe
-from trainers.breakdown import all_groups, groups, mean_of
+from trainers.breakdown import mean_of
 from trainers.checkpoint import save_weights
 from trainers.classical import METHODS, deconvolve, known_psfs, restored
 from trainers.compare import compare
