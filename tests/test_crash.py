@@ -550,3 +550,20 @@ def test_killed(tmp_path, digits):
 @pytest.mark.parametrize("seed", range(10))
 def test_killed_often(tmp_path, digits, seed):
     assert_survives_kills(tmp_path, digits, 10, 100 + seed)
+
+
+@pytest.mark.parametrize("most", [1, 2000, 6000])
+def test_what_the_system_refuses_is_told_in_its_words(tmp_path, most):
+    """HDF5 tells it in the middle of other things."""
+    script = (
+        "import resource, sys; from blurgen.cli import main; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
+        "sys.exit(main(['make', '--dataset', 'digits', '--count', '9', '--out', 'a.h5']))"
+    )
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(HOME)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert names(tmp_path) == []

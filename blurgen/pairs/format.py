@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -50,6 +51,7 @@ _SUM = np.dtype("<u4")
 _CONTIGUOUS, _CHUNKED, _VIRTUAL = "CONTIGUOUS", "CHUNKED", "VIRTUAL"  # HDF5's words
 BLOCK_SUMS = "crc32/blocks"
 FILE_SUMS = "crc32/file"
+_SYSTEM_ERROR = re.compile(r"\berrno = (\d+)")  # in what HDF5 says
 
 
 @dataclass(frozen=True)
@@ -232,9 +234,11 @@ def opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
         raise FileError(f"pair file '{path}' is refused: {error}") from None
     except OSError as error:
         raise FileError(f"pair file '{path}' cannot be {doing}: {reason(error)}") from None
-    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError):
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as error:
         # which of them, HDF5 and h5py leave to chance
-        raise FileError(f"pair file '{path}' cannot be {doing}: HDF5 finds it damaged") from None
+        number = _SYSTEM_ERROR.search(str(error))
+        why = os.strerror(int(number[1])) if number else "HDF5 finds it damaged"
+        raise FileError(f"pair file '{path}' cannot be {doing}: {why}") from None
 
 
 def write_attributes(file: Any, header: Header) -> None:
