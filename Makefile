@@ -7,9 +7,10 @@ DEMO ?= demo
 # what tests more than blurgen's core
 NOT_CORE := fuzzing trainers test_benchmarks.py test_examples.py test_export_pairs.py test_untrusted_documents.py \
 	test_untrusted_images.py
+SOAK ?=
 FUZZ ?= --runs 20000 --seconds 600
 
-.PHONY: help demo gallery test test-oldest fuzz fuzz-inputs bench lint dist check-dist audit clean
+.PHONY: help demo gallery test test-oldest fuzz soak fuzz-inputs bench lint dist check-dist audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -36,7 +37,7 @@ gallery: $(VENV)/.installed-draw ## Draw the pages of docs/gallery: every recipe
 	$(BIN)/blurgen gallery --out docs/gallery
 
 test: $(VENV)/.installed-test ## Run the tests
-	$(BIN)/python -m pytest -m "not fuzz"
+	$(BIN)/python -m pytest -m "not fuzz" --numprocesses auto --dist loadfile
 
 test-oldest: ## Run the tests of blurgen's core with the oldest versions of what it needs
 	$(PYTHON) -m venv --clear build/oldest
@@ -46,6 +47,9 @@ test-oldest: ## Run the tests of blurgen's core with the oldest versions of what
 
 fuzz: $(VENV)/.installed-test ## Run the long property tests
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m fuzz
+
+soak: $(VENV)/.installed-test ## Kill, fill, flip and repeat, for hours; see tests/soak
+	$(BIN)/python -m tests.soak $(SOAK)
 
 fuzz-inputs: $(VENV)/.installed-fuzz ## Fuzz everything that reads files of strangers
 	$(BIN)/python -m tests.fuzzing $(FUZZ)
