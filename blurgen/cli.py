@@ -609,6 +609,46 @@ def recipes(
         say(_rendered(_recipe_table(built_in().values())))
 
 
+@app.command(epilog="Example: blurgen play realistic --images photos")
+def play(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            help="A built-in recipe, or a YAML or JSON file; by default one that suits the images.",
+            show_default=False,
+        ),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="A folder of your own images; else drawn ones.")] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of --images: cut into patches of this side; by default if they are large."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", "-s", min=0, help="The seed to begin with.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; the default is reached from this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")
+    ] = 8080,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Tune a recipe by eye, on a local page. Ctrl-C ends it."""
+    from blurgen.play import play as serve_page
+
+    serve_page(
+        recipe,
+        images=images,
+        patch=patch,
+        seed=seed,
+        host=host,
+        port=port,
+        browser=browser,
+        said=lambda address: say(f"blurgen play: {address} (Ctrl-C ends it)"),
+    )
+
+
 # ---- what commands print ----
 
 

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from blurgen.recipe import Recipe, families, load_recipe
 from blurgen.sheet import as_bytes
 from blurgen.sources import open_source
 from blurgen.stages import KINDS
+from blurgen.stages.examples import example_bodies
 
 EXAMPLES = 8
 _SIDE = 112  # of an example, in pixels
@@ -67,9 +67,8 @@ def stage_examples() -> dict[str, list[dict[str, Any]]]:
 
     A stage that may stand in certain others alone stands in them. `given`, which needs a file, has none.
     """
-    text = (resources.files("blurgen") / "stages" / "examples.yaml").read_text(encoding="utf-8")
     found: dict[str, list[dict[str, Any]]] = {}
-    for kind, body in yaml.safe_load(text).items():
+    for kind, body in example_bodies().items():
         stage = {kind: body}
         if KINDS[kind].only_floats:
             stage = {"linear": {"curve": "srgb", "stages": [stage]}}

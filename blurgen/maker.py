@@ -36,7 +36,7 @@ _CHUNK_BYTES = 2 << 20  # of the pairs that a thread takes at a time: they stay 
 _CHECKPOINT_SECONDS = 1.0
 _MOST_PAIRS = 10**12
 _SHARDS_TOLD = 20
-_DEFAULT_RECIPES = {
+DEFAULT_RECIPES = {
     "digits": "mnist-motion",
     "mnist": "mnist-motion",
     "kmnist": "mnist-motion",
@@ -325,7 +325,7 @@ def _recipe_for(source: Source, recipe: Recipe | str | os.PathLike[str] | None) 
     if isinstance(recipe, Recipe):
         return recipe
     if recipe is None:
-        recipe = "untouched" if source.has_blurred else _DEFAULT_RECIPES.get(source.name)
+        recipe = "untouched" if source.has_blurred else DEFAULT_RECIPES.get(source.name)
         if recipe is None:
             raise InputError(f"source '{source.name}' has no default recipe: name one (--recipe)")
     return load_recipe(recipe)

@@ -105,14 +105,7 @@ class Recipe(BaseModel):
     @classmethod
     def from_yaml(cls, text: str, where: str = "") -> Recipe:
         """A recipe from YAML, or from JSON, which is YAML too."""
-        try:
-            fields = parse_yaml(text)
-        except RefusedError as error:
-            raise RecipeError(f"recipe{_quoted(where)} is refused: {error}") from None
-        except (yaml.YAMLError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise RecipeError(f"recipe{_quoted(where)} is not YAML: {reason}") from None
-        return cls.from_dict(fields, where)
+        return cls.from_dict(read_yaml(text, where), where)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and numbers; every field of every stage, its default included."""
@@ -244,6 +237,23 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 # text that looks like a number is quoted
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", NUMBER, list("-+.0123456789"))
+
+
+def read_yaml(text: str, where: str = "") -> Any:
+    """The plain dicts, lists and numbers that the text of a recipe holds, not yet checked.
+
+    Raises
+    ------
+    RecipeError
+        If it is not YAML, or refused; `where`, a file or name, is told in the message.
+    """
+    try:
+        return parse_yaml(text)
+    except RefusedError as error:
+        raise RecipeError(f"recipe{_quoted(where)} is refused: {error}") from None
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"recipe{_quoted(where)} is not YAML: {reason}") from None
 
 
 def _quoted(where: str) -> str:

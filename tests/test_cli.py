@@ -29,6 +29,7 @@ COMMANDS = (
     "export",
     "verify",
     "gallery",
+    "play",
     "psf",
     "recipes",
 )
