@@ -28,7 +28,12 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["building", "generated/examples/*.ipynb", "**/sg_execution_times.rst"]
+exclude_patterns = [
+    "building",
+    "generated/examples/*.ipynb",
+    "sg_execution_times.rst",
+    "generated/**/sg_execution_times.rst",
+]
 templates_path = ["building/templates"]
 nitpick_ignore = [  # named in docstrings, and on no page of this site
     ("py:obj", name)

@@ -62,7 +62,12 @@ def blocks(page):
     for number, each in enumerate(found):
         before = _HEADING.findall(re.sub(_BLOCK, "", whole[: each.start()]))
         following = found[number + 1] if number + 1 < len(found) else None
-        told = following and not following[1] and not following[2] and not whole[each.end() : following.start()].strip()
+        told = (
+            following
+            and not following[1]
+            and not following[2]
+            and not whole[each.end() : following.start()].strip()
+        )
         made.append(
             Block(
                 before[-1] if before else "",
@@ -76,10 +81,15 @@ def blocks(page):
     return made
 
 
+def shell_words(line):
+    """A line of a shell as words, without its comment; a # within a word is none."""
+    return shlex.split(re.sub(r"\s# .*", "", line))
+
+
 def commands(text):
     """The commands of a text, each as a module with a `main` and its arguments."""
     for line in re.sub(r"\\\n *", "", text).splitlines():
-        words = shlex.split(line, comments=True) if re.match(" *(blurgen|python|torchrun) ", line) else []
+        words = shell_words(line) if re.match(" *(blurgen|python|torchrun) ", line) else []
         words = words[: words.index(">")] if ">" in words else words
         if words[:1] == ["blurgen"]:
             yield cli, words[1:]

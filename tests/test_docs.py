@@ -6,7 +6,6 @@ import importlib.util
 import io
 import os
 import re
-import shlex
 import warnings
 from pathlib import Path
 
@@ -189,7 +188,7 @@ def run_commands(block):
             with contextlib.redirect_stdout(said):
                 assert program.main([instead.get(each, each) for each in arguments]) == 0, line
             if " > " in line:
-                Path(shlex.split(line, comments=True)[-1]).write_text(said.getvalue(), encoding="utf-8")
+                Path(documents.shell_words(line)[-1]).write_text(said.getvalue(), encoding="utf-8")
 
 
 def can_run(block):
@@ -256,7 +255,7 @@ def test_the_commands_of_a_page_exist(page, monkeypatch):
 
     monkeypatch.setattr(imports, "_import_file", lambda path: None)  # files that pages make up
     for block in documents.blocks(page):
-        if not block.language and block.marked("not run") is None:
+        if block.language in ("", "bash") and block.marked("not run") is None:
             for program, arguments in documents.commands(block.code):
                 options = documents.parsed(program, arguments)
                 recipe = options.get("recipe")
@@ -266,8 +265,8 @@ def test_the_commands_of_a_page_exist(page, monkeypatch):
 @pytest.mark.parametrize("page", documents.PAGES)
 def test_the_recipes_of_a_page_are_recipes(page):
     for block in documents.blocks(page):
-        if block.language == "yaml" and "stages" in (body := yaml.safe_load(block.code)):
-            blurgen.Recipe.from_dict({"name": "unnamed", **body})
+        if block.language == "yaml" and re.search("^stages:", block.code, re.M):
+            blurgen.Recipe.from_dict({"name": "unnamed", **yaml.safe_load(block.code)})
 
 
 def anchors(page):
@@ -379,3 +378,45 @@ def test_kornia_s_filters_are_those():
     for other, kernel in pairs:
         ours = blurgen.convolve(image, np.ascontiguousarray(kernel), border="mirror")
         np.testing.assert_allclose(ours[0], other[0, 0].numpy(), atol=2e-5)
+
+
+# ---- what is made when the site is built ----
+
+
+@pytest.fixture
+def building(monkeypatch):
+    """Imports a module of the folder that builds the site."""
+    monkeypatch.syspath_prepend(str(documents.ROOT / "docs"))
+    return lambda name: importlib.import_module(f"building.{name}")
+
+
+def test_figures_are_drawn_and_shown(building):
+    figures = building("figures").FIGURES
+    whole = "".join(map(documents.text, documents.PAGES))
+    assert set(re.findall(r"generated/figures/([\w-]+)\.png", whole)) == set(figures)
+    drawn = {name: draw() for name, draw in figures.items()}
+    assert drawn["jpeg"].axes[-1].get_title() == "difference: at most 0"
+    line, points, _ = drawn["noise"].axes[0].lines
+    np.testing.assert_allclose(points.get_ydata(), line.get_ydata(), rtol=0.06)
+
+
+def test_every_command_and_option_has_its_line(building, tmp_path):
+    commands = building("commands")
+    commands.write(tmp_path / "page.md")
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    for name, command in commands.found().items():
+        section = re.search(rf"^## `{re.escape(name)}`\n(.*?)(?=^## |\Z)", page, re.M | re.S)[1]
+        for option in (option for each in command.params for option in each.opts if option.startswith("--")):
+            assert option in section, (name, option)
+
+
+def test_links_to_the_repository_lead_to_pages(building):
+    mended = building("links").mended
+    docs = documents.ROOT / "docs"
+    assert mended("[a](../README.md#b)", docs, docs) == "[a](project/overview.md#b)"
+    assert mended("[a](docs/noise.md)", documents.ROOT, docs / "project") == "[a](../noise.md)"
+    assert (
+        mended("[a](https://b.c/README.md) x[0](none)", docs, docs) == "[a](https://b.c/README.md) x[0](none)"
+    )
+    for page in building("links").PAGES.values():
+        assert (docs / page).is_file()

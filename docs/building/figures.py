@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 import blurgen
-from blurgen.stages import KINDS
+from blurgen.stages.noise import PoissonGaussianNoise
 
 INK, BLUE, ORANGE, GREY = "#202226", "#2c5f86", "#c8642b", "#9aa0a8"  # told apart by the colour-blind, too
 
@@ -152,7 +152,7 @@ def noise() -> Figure:
     flat = np.repeat(levels, 128 * 128).reshape(-1, 128, 128, 1)
     wanted = gain * levels + (gain * read) ** 2
     # the stage itself, on linear light: no curve and no bytes stand between
-    stage = KINDS["poisson_gaussian_noise"](gain=gain, read_noise=read)
+    stage = PoissonGaussianNoise.model_validate({"gain": gain, "read_noise": read})
     draws = blurgen.load_recipe("untouched").draws(1, np.arange(len(levels)))
     noisy = stage.apply(flat, stage.sample(draws), draws)
     figure = _figure(5, 3.2)

@@ -2,8 +2,8 @@
 Photographs
 ===========
 
-A folder of photographs becomes patches, and patches become pairs. Here drawn shapes, saved as PNGs, stand for the
-photographs: put your own folder in their place.
+A folder of photographs becomes patches, and patches become pairs. Here drawn shapes, saved as PNGs, stand
+for the photographs: put your own folder in their place.
 """
 
 import tempfile

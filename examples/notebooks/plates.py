@@ -2,9 +2,9 @@
 Licence plates
 ==============
 
-Plates are drawn, with their texts as labels; the recipe `plates` sees them from aside, moves, shrinks and darkens
-them. The sharp plate goes through the change of view, too: what a network shall give back is the plate as the camera
-saw it, but sharp.
+Plates are drawn, with their texts as labels; the recipe `plates` sees them from aside, moves, shrinks and
+darkens them. The sharp plate goes through the change of view, too: what a network shall give back is the
+plate as the camera saw it, but sharp.
 """
 
 import matplotlib.pyplot as plt
@@ -37,5 +37,6 @@ for name, column in lengths.items():
     print(name, column)
 
 # %%
-# A file of 100,000 of them is one line: ``blurgen make --dataset plates --count 100000 --out plates.h5``, and
-# ``python -m trainers.fit plates --preset plates-moussaka`` trains with blur drawn anew for every batch.
+# A file of 100,000 of them is one line: ``blurgen make --dataset plates --count 100000 --out plates.h5``,
+# and ``python -m trainers.fit plates --preset plates-moussaka`` trains with blur drawn anew for every
+# batch.

@@ -2,8 +2,8 @@
 Printed pages
 =============
 
-Cut-outs of pages, drawn without end, and the blur of Hradiš et al. (2015): defocus, camera shake and noise, with which
-their network learned to read what cameras had blurred.
+Cut-outs of pages, drawn without end, and the blur of Hradiš et al. (2015): defocus, camera shake and noise,
+with which their network learned to read what cameras had blurred.
 """
 
 import matplotlib.pyplot as plt

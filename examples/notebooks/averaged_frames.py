@@ -2,8 +2,9 @@
 Averaged frames, as GoPro has them
 ==================================
 
-The GoPro data set averages consecutive frames of a fast camera: their mean is the blurred image, the middle one the
-sharp image. Here the film is drawn, a camera that wanders over a scene; ``video:clip.mp4`` takes a real one.
+The GoPro data set averages consecutive frames of a fast camera: their mean is the blurred image, the middle
+one the sharp image. Here the film is drawn, a camera that wanders over a scene; ``video:clip.mp4`` takes a
+real one.
 """
 
 import tempfile
