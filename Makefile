@@ -37,6 +37,7 @@ gallery: $(VENV)/.installed-draw ## Draw the pages of docs/gallery: every recipe
 	$(BIN)/blurgen gallery --out docs/gallery
 
 docs: $(VENV)/.installed-docs ## Build the documentation in build/docs; a warning is an error
+	rm -rf docs/generated build/docs build/doctrees
 	$(BIN)/python -m sphinx -W --keep-going -n -q -d build/doctrees docs build/docs
 	@echo "open build/docs/index.html"
 

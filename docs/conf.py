@@ -43,9 +43,11 @@ nitpick_ignore = [  # named in docstrings, and on no page of this site
         "has_blurred",
         "recipe",
         "sizes",
+        "threads",
         "torch.compile",
         "torch.export",
         "trainers.losses.LOSSES",
+        "trainers.pictures.ENDINGS",
     )
 ]
 

@@ -23,6 +23,7 @@ PAGES = {
     "CONTRIBUTING.md": "project/contributing.md",
     "examples/README.md": "project/examples.md",
     "examples": "project/examples.md",
+    "examples/notebooks": "generated/examples/index.rst",
 }
 # the gallery's first page is made by `blurgen gallery`, which knows nothing of tables of contents
 _CONTENTS = """
