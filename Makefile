@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO ?= demo
 # what tests more than blurgen's core
-NOT_CORE := fuzzing trainers test_benchmarks.py test_examples.py test_export_pairs.py test_untrusted_documents.py \
-	test_untrusted_images.py
+NOT_CORE := fuzzing trainers test_benchmarks.py test_docs.py test_examples.py test_export_pairs.py test_notebooks.py \
+	test_untrusted_documents.py test_untrusted_images.py
 SOAK ?=
 FUZZ ?= --runs 20000 --seconds 600
 
-.PHONY: help demo gallery test test-oldest fuzz soak fuzz-inputs bench lint dist check-dist audit clean
+.PHONY: help demo gallery docs test test-oldest fuzz soak fuzz-inputs bench lint dist check-dist audit clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ demo: $(VENV)/.installed-train ## Make a pair file from drawn digits, a picture 
 gallery: $(VENV)/.installed-draw ## Draw the pages of docs/gallery: every recipe and stage on the same images
 	rm -rf docs/gallery
 	$(BIN)/blurgen gallery --out docs/gallery
+
+docs: $(VENV)/.installed-docs ## Build the documentation in build/docs; a warning is an error
+	rm -rf docs/generated build/docs build/doctrees
+	$(BIN)/python -m sphinx -W --keep-going -n -q -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
 
 test: $(VENV)/.installed-test ## Run the tests
 	$(BIN)/python -m pytest -m "not fuzz" --numprocesses auto --dist loadfile
@@ -80,5 +85,5 @@ audit: check-dist ## Write the list of what the wheel brings (CycloneDX), and lo
 	$(BIN)/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
 
 clean: ## Remove what was made, the environment too
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) build dist docs/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

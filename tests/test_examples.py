@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import typer.main
+from documents import commands, parsed
 from PIL import Image
 from scipy import io
 from shared_data import shared
 
 import blurgen
-from blurgen import cli
 from trainers.checkpoint import load_network
 from trainers.fit import fit
 from trainers.models import MODELS
@@ -303,24 +302,6 @@ def test_a_stop_is_no_error(example, tmp_path, monkeypatch, capsys):
 
 def docstring(name):
     return ast.get_docstring(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8")))
-
-
-def commands(text):
-    """The commands of a text, each as a module with a `main` and its arguments."""
-    for line in re.sub(r"\\\n *", "", text).splitlines():
-        words = shlex.split(line) if re.match(" {4}(blurgen|python) ", line) else []
-        if words[:1] == ["blurgen"]:
-            yield cli, words[1:]
-        elif words[1:2] == ["-m"]:
-            yield importlib.import_module(words[2]), words[3:]
-
-
-def parsed(program, arguments):
-    """The options that a command reads from its arguments."""
-    command = typer.main.get_command(program.app)
-    if program is cli:
-        command, arguments = command.commands[arguments[0]], arguments[1:]
-    return command.make_context(command.name, list(arguments)).params
 
 
 @pytest.mark.parametrize("name", [*NAMES, "two_layers"])

@@ -41,9 +41,9 @@ def diffraction(
     trefoil_angle: float = 0.0,
     spherical: float = 0.0,
 ) -> NDArray[np.float64]:
-    r"""PSF of a lens with a round aperture in incoherent light of one wavelength, aberrations included.
+    """PSF of a lens with a round aperture in incoherent light of one wavelength, aberrations included.
 
-    The squared magnitude of the Fourier transform of the pupil :math:`e^{2\pi i W}`, where the wavefront W,
+    The squared magnitude of the Fourier transform of the pupil ``exp(2πiW)``, where the wavefront W,
     in waves, is a sum of Zernike polynomials in Noll's normalisation [1]_ (ρ = 1 at the pupil's rim, θ taken
     from the aberration's angle):
 

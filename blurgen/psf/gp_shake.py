@@ -28,7 +28,7 @@ def gp_shake(
 ) -> NDArray[np.float64]:
     """PSF of a trajectory whose coordinates are Gaussian processes in time.
 
-    x and y are independent and stationary; with a = √5·|t − s|/l, their covariance is
+    x and y are independent and stationary; with ``a = √5·|t − s|/l`` their covariance is
     σ²·(1 + a + a²/3)·e⁻ᵃ (Matérn, ν = 5/2), on `steps` equidistant points of [0, 1]. So deepinv draws
     its motion PSFs [1]_, from fewer points, each counted in one pixel. Here the points are those of the
     process in its Markov form, which has that covariance exactly, and are spread by bilinear weights. The
