@@ -114,8 +114,9 @@ def test_only_the_pair_file_and_array_sources_know_hdf5():
 
 
 def test_only_downloads_know_the_network():
-    network = ("requests", "urllib", "urllib3", "http", "socket", "ftplib", "httpx")
-    assert importers_of(*network) <= {"sources/download.py"}
+    clients = ("requests", "urllib", "urllib3", "http", "ftplib", "httpx")
+    assert importers_of(*clients) <= {"sources/download.py"}
+    assert importers_of("socket") <= {"sources/download.py", "play/server.py"}  # which only listens
 
 
 def test_only_the_cluster_knows_dask():
