@@ -272,6 +272,7 @@ class _Given:
     def __init__(self, cluster: Cluster, client: Any, job: Job, ranges: Iterator[Rows], note: Note) -> None:
         self._cluster, self._client, self._job, self._note = cluster, client, job, note
         self._ranges = ranges
+        self._write, self._forget = _sent_functions()
         self._again: deque[Rows] = deque()
         self._attempts: dict[Rows, int] = {}
         self._running: dict[Any, tuple[Rows, str]] = {}
@@ -295,7 +296,7 @@ class _Given:
         """Take back what is not done, and have the workers forget the job."""
         with contextlib.suppress(Exception):  # the scheduler may be lost
             self._client.cancel(list(self._running))
-            self._client.run(forget, self._job.sha256, on_error="ignore")
+            self._client.run(self._forget, self._job.sha256, on_error="ignore")
 
     def _look(self) -> None:
         """See which workers there are."""
@@ -326,9 +327,8 @@ class _Given:
                 rows = self._again.popleft() if self._again else next(self._ranges, None)
                 if rows is None:
                     return
-                future = self._client.submit(
-                    write_rows_of, self._job, *rows, workers=[address], allow_other_workers=False, pure=False
-                )
+                task = (self._write, tuple(self._job), *rows)
+                future = self._client.submit(*task, workers=[address], allow_other_workers=False, pure=False)
                 self._running[future] = rows, address
 
     def _done(self) -> list[Rows]:
@@ -353,7 +353,13 @@ class _Given:
     def _failed(self, future: Any, error: BaseException) -> None:
         """Leave a worker out that cannot make its rows; if it is the last, that is an error."""
         _, address = self._running[future]
-        said = error if isinstance(error, BlurgenError) else ClusterError(_line(error))
+        said: BlurgenError
+        if isinstance(error, BlurgenError):
+            said = error
+        elif isinstance(error, ImportError):
+            said = UselessWorkerError(f"it cannot load what is needed: {_line(error)}")
+        else:
+            said = ClusterError(_line(error))
         if address in self._cluster.workers:
             del self._cluster.workers[address]
             self._useless[address] = said
@@ -372,6 +378,22 @@ class _Given:
                 start, stop = rows
                 raise ClusterError(f"pairs {start}–{stop - 1} failed {_ATTEMPTS} times, at last: {error}")
         self._again.append(rows)
+
+
+def _sent_functions() -> tuple[Callable[[tuple[Any, ...], int, int], None], Callable[[str], None]]:
+    """What workers run: functions inside of another travel as code, so that who lacks blurgen can say so."""
+
+    def write(job: tuple[Any, ...], start: int, stop: int) -> None:
+        from blurgen.cluster import Job, write_rows_of
+
+        write_rows_of(Job(*job), start, stop)
+
+    def forget(sha256: str) -> None:
+        from blurgen.cluster import forget
+
+        forget(sha256)
+
+    return write, forget
 
 
 def _of_all(error: BlurgenError, many: int, address: str) -> BlurgenError:
@@ -411,7 +433,6 @@ def write_rows_of(job: Job, start: int, stop: int) -> None:
     BlurgenError
         If the rows cannot be made or written.
     """
-    job = Job(*job)
     work = _work_of(job)
     step = chunk_rows(work.header)
     partial = partial_path(Path(job.path))

@@ -211,6 +211,15 @@ def test_other_versions(tmp_path, scheduler, monkeypatch):
         make(tmp_path / "a.h5", scheduler.scheduler_address)
 
 
+def test_workers_that_lack_something(tmp_path, scheduler, monkeypatch):
+    def missing(*_):
+        raise ModuleNotFoundError("No module named 'numba'")
+
+    monkeypatch.setattr(cluster_module, "write_rows_of", missing)
+    with pytest.raises(ClusterError, match="it cannot load what is needed: No module named 'numba'"):
+        make(tmp_path / "a.h5", scheduler.scheduler_address)
+
+
 def test_versions_name_what_makes_bytes():
     found = versions()
     assert found["blurgen"] == blurgen.__version__
