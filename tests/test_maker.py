@@ -108,7 +108,7 @@ def test_same_bytes_in_any_order(tmp_path, reference, monkeypatch, seed):
         chunks = [(i, min(i + rows, last)) for first, last in gaps for i in range(first, last, rows)]
         return iter([chunks[i] for i in np.random.default_rng(seed).permutation(len(chunks))])
 
-    monkeypatch.setattr(maker, "_chunks", shuffled)
+    monkeypatch.setattr(maker, "chunks_of", shuffled)
     monkeypatch.setattr(maker, "_CHUNK_BYTES", 7 * BYTES_A_PAIR)
     assert blurgen.make(SOURCE, tmp_path / "b.h5", RECIPE, seed=5).read_bytes() == reference
 
