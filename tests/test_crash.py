@@ -487,11 +487,8 @@ class Slow(Digits):
         time.sleep(0.004)
         return super()._read(start, stop)
 
-first = []
 def progress(done, count):
-    if not first:
-        print(done, flush=True)
-        first.append(done)
+    print(done, flush=True)
 
 count = int(sys.argv[2])
 blurgen.make(Slow(1), sys.argv[1], "mnist-motion", count=count, seed=1, threads=2, progress=progress)
@@ -507,8 +504,8 @@ def assert_survives_kills(folder, reference, kills, seed):
         if numbers.random() < 0.25:
             time.sleep(numbers.uniform(0, 0.6))  # wherever it may be
         else:
-            process.stdout.readline()  # it begins to work now
-            time.sleep(numbers.uniform(0, 0.25))
+            for _ in range(numbers.integers(1, 150)):  # so far it has come, on a busy machine, too
+                process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
         assert process.returncode in (0, -signal.SIGKILL), errors
@@ -526,7 +523,7 @@ def assert_survives_kills(folder, reference, kills, seed):
     process = python(MAKE, out, COUNT)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
-    assert (int(output) > 0) == noted
+    assert (int(output.split()[0]) > 0) == noted
     assert out.read_bytes() == reference
     assert names(folder) == ["a.h5"]
     assert resumed > 0
@@ -543,7 +540,7 @@ def digits(tmp_path_factory):
 
 
 def test_killed(tmp_path, digits):
-    assert_survives_kills(tmp_path, digits, 12, 1)
+    assert_survives_kills(tmp_path, digits, 8, 1)
 
 
 @pytest.mark.fuzz
