@@ -40,6 +40,7 @@ nitpick_ignore = [  # named in docstrings, and on no page of this site
     for name in (
         "ConfigDict",
         "blurgen.sources",
+        "dask.distributed",
         "has_blurred",
         "recipe",
         "sizes",
@@ -65,6 +66,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "generated/examples",
     "filename_pattern": r"\.py$",
     "abort_on_example_error": True,
+    "capture_repr": (),
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_signature": False,
