@@ -1,25 +1,13 @@
 """The page of a report in Chromium, opened from the disk."""
 
-import os
-import shutil
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from browser import chromium
 
 import blurgen
 from blurgen.recipe import Recipe
 from blurgen.reporting import report
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 RECIPE = """
@@ -34,15 +22,8 @@ stages:
 
 @pytest.fixture(scope="module")
 def browser():
-    found = os.environ.get("BLURGEN_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        if os.environ.get("CI"):
-            pytest.fail("there is no Chromium; name it by BLURGEN_CHROMIUM")
-        pytest.skip("there is no Chromium; name it by BLURGEN_CHROMIUM")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
