@@ -25,14 +25,14 @@ from blurgen.errors import FileError
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import PairFile, PairWriter, open_pairs
 from blurgen.pairs.checking import Blocks, damaged_blocks, ranges_told, rows_of
-from blurgen.pairs.format import Header, Layout, lay_out, read_header, read_layout, reason
+from blurgen.pairs.format import lay_out, read_header, read_layout, reason
 from blurgen.pairs.partial import remove_partial
-from blurgen.pairs.raw import write_all, write_rows
+from blurgen.pairs.raw import write_rows
+from blurgen.pairs.structure import mend_structure
 from blurgen.pairs.sums import (
     Sums,
     joined_sums,
     read_file_sums,
-    structure_ranges,
     structure_sum,
     sums_of_blocks,
 )
@@ -40,8 +40,6 @@ from blurgen.pairs.virtual import points_to_parts
 from blurgen.pairs.writer import sync
 from blurgen.sources.base import Source
 from blurgen.verification import source_of, stored_columns
-
-_COPY_BYTES = 1 << 20
 
 Progress = Callable[[int, int], None]
 Columns = dict[str, NDArray[Any]]
@@ -147,29 +145,16 @@ def _repair_structure(path: Path) -> bool:
         lay_out(fresh, header)
         layout = read_layout(fresh, header)
         with path.open("r+b") as theirs, fresh.open("rb") as ours:
-            return _copy_structure(ours.fileno(), theirs.fileno(), path, header, layout)
+            right = structure_sum(ours.fileno(), header, layout)
+            stored = read_file_sums(theirs.fileno(), layout)
+            if path.stat().st_size != fresh.stat().st_size or not _was_structure(right, stored):
+                raise FileError(
+                    f"'{path}' cannot be repaired, only made again: its header is damaged, or another "
+                    "version of HDF5 laid it out"
+                )
+            return mend_structure(theirs.fileno(), fresh, header, layout)
     finally:
         fresh.unlink(missing_ok=True)
-
-
-def _copy_structure(ours: int, theirs: int, path: Path, header: Header, layout: Layout) -> bool:
-    """Write the structure of `ours` to the file `theirs`, if that was its structure, and it is damaged."""
-    size = os.fstat(ours).st_size
-    stored = read_file_sums(theirs, layout)
-    right = structure_sum(ours, header, layout)
-    if os.fstat(theirs).st_size != size or not _was_structure(right, stored):
-        raise FileError(
-            f"'{path}' cannot be repaired, only made again: its header is damaged, or another version of "
-            "HDF5 laid it out"
-        )
-    if structure_sum(theirs, header, layout) == right:
-        return False
-    for start, stop in structure_ranges(size, header, layout):
-        for at in range(start, stop, _COPY_BYTES):
-            data = os.pread(ours, min(_COPY_BYTES, stop - at), at)
-            write_all(theirs, np.frombuffer(data, np.uint8), at)
-    os.fsync(theirs)
-    return True
 
 
 def _was_structure(found: int, stored: Sums) -> bool:

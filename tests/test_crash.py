@@ -564,3 +564,38 @@ def test_what_the_system_refuses_is_told_in_its_words(tmp_path, most):
     assert "File too large" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert names(tmp_path) == []
+
+
+def test_no_flipped_byte_of_a_partial_file_does_harm(interrupted, reference, tmp_path):
+    """Rows, checksums, attributes, what HDF5 keeps: told in one sentence, refused or mended."""
+    journal, partial = (interrupted.with_name(f"a.h5.{end}") for end in ("journal", "partial"))
+    whole, noted = partial.read_bytes(), journal.read_bytes()
+    draws = np.random.default_rng(8)
+    for number, place in enumerate(draws.integers(0, len(whole), 120)):
+        again = tmp_path / str(number)
+        again.mkdir()
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << number % 8
+        (again / "a.h5.partial").write_bytes(damaged)
+        (again / "a.h5.journal").write_bytes(noted)
+        try:
+            blurgen.make(SOURCE, again / "a.h5", RECIPE, seed=4)
+        except FileError:
+            assert (again / "a.h5.partial").exists()
+            blurgen.make(SOURCE, again / "a.h5", RECIPE, seed=4, overwrite=True)
+        assert (again / "a.h5").read_bytes() == reference
+        assert names(again) == ["a.h5"]
+
+
+def test_a_damaged_header_is_written_again(interrupted, reference):
+    """A bit before the first row, which no other check looks at."""
+    partial = interrupted.with_name("a.h5.partial")
+    with h5py.File(partial) as file:
+        place = min(file[name].id.get_offset() for name in ("sharp", "blurred", "source_index")) - 1
+    data = bytearray(partial.read_bytes())
+    data[place] ^= 4
+    partial.write_bytes(data)
+    notes = []
+    blurgen.make(SOURCE, interrupted, RECIPE, seed=4, note=notes.append)
+    assert notes == [f"'{partial}' was damaged since it was written: its header is written again"]
+    assert interrupted.read_bytes() == reference

@@ -8,14 +8,17 @@ import os
 import re
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from blurgen.errors import FileError
 from blurgen.pairs.checking import Blocks, blocks_of, rows_of
-from blurgen.pairs.format import Header, lay_out, read_header, reason
+from blurgen.pairs.format import Header, Layout, lay_out, read_header, read_layout, reason
 from blurgen.pairs.journal import Line, noted_lines
 from blurgen.pairs.locks import Lock, lock
 from blurgen.pairs.shards import Shard
+from blurgen.pairs.structure import mend_structure
 
 _PATIENCE_SECONDS = 3.0  # for a shard that has laid the file out, and will share it in a moment
 _POLL_SECONDS = 0.02
@@ -134,6 +137,8 @@ class PartialFile:
         The open file.
     locked : bool
         Whether the file system has locks.
+    mended : bool
+        Whether bytes that are no rows were damaged, and are as they were again.
 
     Raises
     ------
@@ -148,6 +153,7 @@ class PartialFile:
         self.path = partial_path(path)
         self.file = -1
         self.locked = True
+        self.mended = False
         self._final, self._header, self._overwrite, self._shard = path, header, overwrite, shard
         if path.exists() and not path.is_file():
             raise FileError(f"'{path}' is no ordinary file; the name of one is needed")
@@ -198,7 +204,10 @@ class PartialFile:
 
     def _is_ours(self) -> bool:
         try:
-            return not self._differences()
+            if self._differences():
+                return False
+            with self._laid_out_again():
+                return True
         except FileError:
             return False
 
@@ -208,7 +217,7 @@ class PartialFile:
         for leftover in _layouts(self.path, host):
             if not _is_running(leftover.name.rsplit("-", 2)[1]):
                 leftover.unlink(missing_ok=True)
-        new = self.path.with_name(f"{self.path.name}.{host}-{os.getpid()}-{os.urandom(4).hex()}")
+        new = self._name_of_layout()
         try:
             lay_out(new, self._header)
             self.file = os.open(new, os.O_RDWR)
@@ -245,6 +254,32 @@ class PartialFile:
         if not self.is_there():
             raise FileError(f"'{self._final}' was just finished by another process")
         self.check_free()
+        self.mended = self._mend()
+
+    def _mend(self) -> bool:
+        """Write anew what the file holds besides rows, where a byte of it changed; whether one had."""
+        with self._laid_out_again() as (new, layout):
+            return mend_structure(self.file, new, self._header, layout)
+
+    @contextmanager
+    def _laid_out_again(self) -> Iterator[tuple[Path, Layout]]:
+        """A file as this one was when it was laid out, which has its rows at the same places."""
+        new = self._name_of_layout()
+        try:
+            lay_out(new, self._header)
+            layout = read_layout(new, self._header)
+            sizes_differ = new.stat().st_size != self.path.stat().st_size
+            if sizes_differ or layout != read_layout(self.path, self._header):
+                raise FileError(
+                    f"'{self.path}' is damaged, or another version of HDF5 laid it out: delete it, or start "
+                    "afresh (--overwrite)"
+                )
+            yield new, layout
+        finally:
+            new.unlink(missing_ok=True)
+
+    def _name_of_layout(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.{_host()}-{os.getpid()}-{os.urandom(4).hex()}")
 
     def _differences(self) -> str:
         """What of the partial file's header differs from ours, as one phrase."""

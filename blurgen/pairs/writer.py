@@ -120,6 +120,8 @@ class PairWriter:
         assert self._partial is not None
         if not self._partial.locked:
             yield f"'{self.path}': its file system has no locks: see that no other process writes the same"
+        if self._partial.mended:
+            yield f"'{self._partial.path}' was damaged since it was written: its header is written again"
         numbers = numbers_of_line(self.header)
         own = journal_path(self.path, self._shard)
         self._journal = Journal(own, self.header.count, numbers)
