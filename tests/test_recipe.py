@@ -525,3 +525,12 @@ def test_public_names():
     assert blurgen.Recipe is Recipe
     assert blurgen.load_recipe is load_recipe
     assert blurgen.recipes() == built_in()
+
+
+def test_what_is_no_stage_is_told_on_one_line():
+    with pytest.raises(RecipeError, match=r"stage 0: 'a\\nb' is no stage") as caught:
+        Recipe.from_dict({"name": "x", "stages": ["a\nb"]})
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RecipeError) as caught:
+        Recipe.from_dict({"name": "x", "stages": ["motionn" * 1000]})
+    assert len(str(caught.value)) < 2000

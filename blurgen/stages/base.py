@@ -19,6 +19,7 @@ from blurgen.draws import PLACES, Draws
 Images = NDArray[Any]  # uint8; inside `linear` float32, where 255 is white
 Columns = Mapping[str, NDArray[Any]]
 
+_NAME_TOLD = 60  # characters of what is no stage
 KINDS: dict[str, type[Stage]] = {}
 
 
@@ -163,12 +164,16 @@ def stage_from(item: Any) -> Stage:
         item = {item: None}
     if not isinstance(item, dict) or len(item) != 1:
         raise PydanticCustomError(
-            "stage", ": {item} is no stage; a mapping of one name is needed", {"item": repr(item)}
+            "stage",
+            ": {item} is no stage; a mapping of one name is needed",
+            {"item": repr(item)[:_NAME_TOLD]},
         )
     (kind, body), *_ = item.items()
     if kind not in KINDS:
         hint = did_you_mean(str(kind), KINDS) or f"; there are {', '.join(sorted(KINDS))}"
-        raise PydanticCustomError("stage", ": '{kind}' is no stage{hint}", {"kind": str(kind), "hint": hint})
+        raise PydanticCustomError(
+            "stage", ": {kind} is no stage{hint}", {"kind": repr(str(kind)[:_NAME_TOLD]), "hint": hint}
+        )
     try:
         return KINDS[kind].from_body(body)
     except ValidationError as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tests.soak.trials import Row, WrongError, counted, ended, same, start, succeed, wait_for
 
-_MAKE = ("make", "--dataset", "shapes", "--size", 48, "--recipe", "realistic", "--count", 3000, "--seed", 5)
+_MAKE = ("make", "--dataset", "shapes", "--size", 48, "--recipe", "realistic", "--count", 1000, "--seed", 5)
 _AGAIN = 0.3  # the share of resumed runs that are killed, too
 _SHARDS = 3
 
