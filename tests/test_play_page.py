@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import chromium
+from browser import chromium, copied
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -134,7 +134,7 @@ def changed(page, action):
 
 
 def drag(page, name, end, by):
-    """Drag a thumb of a field's slider."""
+    """Drag a thumb of a field's slider; gives where it stands in the end."""
     thumb = page.locator(f"[data-field={name}] .q-slider__thumb").nth(end)
     box = thumb.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -143,6 +143,13 @@ def drag(page, name, end, by):
     for step in range(1, 6):
         page.mouse.move(x + by * step / 5, y)
     page.mouse.up()
+    low, high, percent = thumb.evaluate(
+        """thumb => {
+            const slider = thumb.closest("[role=slider]");
+            return [slider.ariaValueMin, slider.ariaValueMax, parseFloat(thumb.style.left)].map(Number);
+        }"""
+    )
+    return low + (high - low) * percent / 100
 
 
 def test_drag_redraw_save_make_reload(served, opened, tmp_path, monkeypatch):
@@ -154,10 +161,12 @@ def test_drag_redraw_save_make_reload(served, opened, tmp_path, monkeypatch):
     page = opened(served("mine.yaml", "--images", "own", "--seed", "3"))
     expect(page.locator(".title")).to_have_text("tuned")
 
-    changed(page, lambda: drag(page, "length", 1, 60))
-    upper = float(page.get_by_label("length to", exact=True).input_value())
+    before = page.locator(".tile img").first.get_attribute("src")
+    upper = round(drag(page, "length", 1, 60), 1)
     assert 20 < upper <= 50
-    assert f"length: {{uniform: [4, {upper:g}]}}" in yaml(page)
+    expect(page.get_by_label("length to", exact=True)).to_have_value(f"{upper:g}")
+    expect(page.locator(".cm-content")).to_contain_text(f"length: {{uniform: [4, {upper:g}]}}")
+    expect(page.locator(".tile img").first).not_to_have_attribute("src", before)
     assert "# for the tests" in yaml(page)
     expect(page.locator(".commands")).to_contain_text("Save the recipe first")
 
@@ -168,16 +177,15 @@ def test_drag_redraw_save_make_reload(served, opened, tmp_path, monkeypatch):
     expect(page.locator(".saved")).to_have_text("saved in mine.yaml")
     assert (tmp_path / "mine.yaml").read_text(encoding="utf-8") == yaml(page)
     expect(page.locator(".commands")).not_to_contain_text("Save the recipe first")
-    page.get_by_role("button", name="copy the command").click()
-    command = page.evaluate("navigator.clipboard.readText()")
+    command = copied(page, page.get_by_role("button", name="copy the command"))
     assert command == "blurgen make --dataset folder:own --recipe mine.yaml --seed 4 --out mine.h5"
-    page.get_by_role("button", name="copy the YAML").click()
-    assert page.evaluate("navigator.clipboard.readText()") == yaml(page)
+    assert copied(page, page.get_by_role("button", name="copy the YAML")) == yaml(page)
 
     monkeypatch.chdir(tmp_path)
     assert main([*command.split()[1:], "--quiet"]) == 0
     made = blurgen.open_pairs("mine.h5")
     rows = np.arange(SHOWN) * 20 // SHOWN
+    settled(page)
     blurred = [pixels(page, number) for number in range(SHOWN)]
     np.testing.assert_array_equal(blurred, np.repeat(made.blurred[rows], 3, axis=3))
     page.get_by_role("button", name="sharp", exact=True).click()
