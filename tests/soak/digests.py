@@ -36,10 +36,8 @@ def digests(folder: Path, share: float) -> Iterator[Row]:
     """A row for each recipe."""
     found: dict[str, Counter[str]] = {}
     for number, environment in enumerate(_PROCESSORS.values()):
-        own = folder / str(number)
-        own.mkdir()
         done = subprocess.run(
-            [sys.executable, "-m", "tests.soak.digests", str(own), str(share)],
+            [sys.executable, "-m", "tests.soak.digests", str(folder), str(share)],
             env={**os.environ, **environment, "NUMBA_CACHE_DIR": str(folder / f"compiled{number}")},
             stdout=subprocess.PIPE,
             check=True,
@@ -53,7 +51,7 @@ def digests(folder: Path, share: float) -> Iterator[Row]:
 
 
 def _main(folder: Path, share: float) -> None:
-    recipes = blurgen.recipes()
+    recipes = list(blurgen.recipes())
     chosen = recipes[:: max(1, round(1 / share))]
     json.dump({name: _digests_of(folder, name) for name in chosen}, sys.stdout)
 
