@@ -452,15 +452,10 @@ def export(
     except KeyboardInterrupt:
         if not progress.total:
             raise
-        say(
-            f"blurgen: interrupted: {kept(out):,} of {progress.total:,} pairs are kept in "
-            f"{partial_path(out)}; the same command goes on from there",
-            sys.stderr,
-        )
+        _say_interrupted(kept(out), progress.total, "pairs", partial_path(out))
         raise typer.Exit(_INTERRUPTED) from None
     if not quiet:
-        resumed = f" ({progress.first:,} were there already)" if progress.first else ""
-        say(f"{out}: {_many(progress.total, 'pair')}{resumed}, {progress.seconds:.1f} s")
+        say(f"{out}: {_many(progress.total, 'pair')}{_resumed(progress)}, {progress.seconds:.1f} s")
 
 
 @app.command(epilog="Example: blurgen verify pairs.h5 --all")
@@ -687,9 +682,12 @@ def _say_kept(out: Path, progress: Progress, shard: Shard | None = None) -> None
     done, total = kept(out, shard) if progress.total else (0, 0)
     if not total:
         raise KeyboardInterrupt
-    pairs = f"pairs of shard {shard}" if shard else "pairs"
+    _say_interrupted(done, total, f"pairs of shard {shard}" if shard else "pairs", partial_path(out))
+
+
+def _say_interrupted(done: int, total: int, what: str, place: Path) -> None:
     say(
-        f"blurgen: interrupted: {done:,} of {total:,} {pairs} are kept in {partial_path(out)}; "
+        f"blurgen: interrupted: {done:,} of {total:,} {what} are kept in {place}; "
         "the same command goes on from there",
         sys.stderr,
     )

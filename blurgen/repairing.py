@@ -25,10 +25,10 @@ from blurgen.errors import FileError
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import PairFile, PairWriter, open_pairs
 from blurgen.pairs.checking import Blocks, damaged_blocks, ranges_told, rows_of
-from blurgen.pairs.format import lay_out, read_header, read_layout, reason
+from blurgen.pairs.format import read_header, reason
 from blurgen.pairs.partial import remove_partial
 from blurgen.pairs.raw import write_rows
-from blurgen.pairs.structure import mend_structure
+from blurgen.pairs.structure import laid_out_again, mend_structure
 from blurgen.pairs.sums import (
     Sums,
     joined_sums,
@@ -141,20 +141,19 @@ def _repair_structure(path: Path) -> bool:
     if header.compression:
         return False
     fresh = path.with_name(path.name + ".repair")
-    try:
-        lay_out(fresh, header)
-        layout = read_layout(fresh, header)
-        with path.open("r+b") as theirs, fresh.open("rb") as ours:
-            right = structure_sum(ours.fileno(), header, layout)
-            stored = read_file_sums(theirs.fileno(), layout)
-            if path.stat().st_size != fresh.stat().st_size or not _was_structure(right, stored):
-                raise FileError(
-                    f"'{path}' cannot be repaired, only made again: its header is damaged, or another "
-                    "version of HDF5 laid it out"
-                )
-            return mend_structure(theirs.fileno(), fresh, header, layout)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with (
+        laid_out_again(fresh, header) as layout,
+        path.open("r+b") as theirs,
+        fresh.open("rb") as ours,
+    ):
+        right = structure_sum(ours.fileno(), header, layout)
+        stored = read_file_sums(theirs.fileno(), layout)
+        if path.stat().st_size != fresh.stat().st_size or not _was_structure(right, stored):
+            raise FileError(
+                f"'{path}' cannot be repaired, only made again: its header is damaged, or another "
+                "version of HDF5 laid it out"
+            )
+        return mend_structure(theirs.fileno(), fresh, header, layout)
 
 
 def _was_structure(found: int, stored: Sums) -> bool:

@@ -13,47 +13,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_blocks import COUNT, IMAGES, RECIPE, SOURCE, Failing, small_blocks
 
 import blurgen
-from blurgen import maker
 from blurgen.cli import main
 from blurgen.errors import BlurgenError, FileError, InputError, SourceError
-from blurgen.pairs import format as pair_format
 from blurgen.pairs.format import read_header, read_layout
 from blurgen.pairs.joined import JoinedColumn
 from blurgen.pairs.raw import write_rows
 from blurgen.pairs.sums import sums_of_file
-from blurgen.recipe import Recipe
 from blurgen.repairing import repair
-from blurgen.sources.memory import MemorySource
 from blurgen.verification import verify
 
-RECIPE = Recipe.from_yaml(
-    "name: parts\ncopies: 2\nstages: [motion: {length: {uniform: [3, 5]}, angle: {uniform: [0, 180]}}]"
-)
-IMAGES = np.random.default_rng(3).integers(1, 256, (31, 10, 10, 1), dtype=np.uint8)
-SOURCE = MemorySource("some", {}, IMAGES)
-COUNT, BLOCK = 62, 3  # 21 blocks, the last of two rows
 DATASETS = ["sharp", "blurred", "source_index", "params/0.motion.length", "params/0.motion.angle"]
-
-
-class Failing(MemorySource):
-    """Gives up after a number of reads."""
-
-    reads = 10**9
-
-    def _read(self, start, stop):
-        self.reads -= 1
-        if self.reads < 0:
-            raise SourceError("interrupted")
-        return super()._read(start, stop)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pair_format, "_BLOCK_BYTES", BLOCK * 100)
-        patched.setattr(maker, "_CHUNK_BYTES", BLOCK * 200)
+    with small_blocks():
         yield
 
 

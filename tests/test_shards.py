@@ -14,36 +14,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_blocks import BLOCK, IMAGES, RECIPE, SOURCE, Failing, small_blocks
 
 import blurgen
-from blurgen import maker
 from blurgen.errors import FileError, InputError, SourceError
 from blurgen.maker import header_for
-from blurgen.pairs import format as pair_format
 from blurgen.pairs import partial
 from blurgen.pairs.shards import Shard
-from blurgen.recipe import Recipe
 from blurgen.sources.memory import MemorySource
 
 HOME = Path(blurgen.__file__).parents[1]
-RECIPE = Recipe.from_yaml(
-    "name: shards\ncopies: 2\nstages: [motion: {length: {uniform: [3, 5]}, angle: {uniform: [0, 180]}}]"
-)
-IMAGES = np.random.default_rng(3).integers(1, 256, (31, 10, 10, 1), dtype=np.uint8)
-SOURCE = MemorySource("some", {}, IMAGES)
-COUNT, BLOCK = 62, 3  # 21 blocks, the last of two rows
-
-
-class Failing(MemorySource):
-    """Gives up after a number of reads."""
-
-    reads = 10**9
-
-    def _read(self, start, stop):
-        self.reads -= 1
-        if self.reads < 0:
-            raise SourceError("interrupted")
-        return super()._read(start, stop)
 
 
 class Nested(MemorySource):
@@ -56,9 +36,7 @@ class Nested(MemorySource):
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pair_format, "_BLOCK_BYTES", BLOCK * 100)
-        patched.setattr(maker, "_CHUNK_BYTES", BLOCK * 200)
+    with small_blocks() as patched:
         patched.setattr(partial, "_PATIENCE_SECONDS", 0.1)
         yield
 

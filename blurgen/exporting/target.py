@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from blurgen.errors import FileError
 from blurgen.pairs.journal import Journal, gaps, noted_lines
+from blurgen.pairs.writer import sync
 
 ABOUT = "blurgen.json"
 FORMAT = "blurgen-export"
@@ -167,9 +168,9 @@ class Target:
         text = json.dumps(self.about, indent=2)
         new = self._partial / ABOUT
         new.write_text(f"{text}\n", encoding="utf-8")
-        _sync(new)
+        sync(new)
         new.rename(self.folder / ABOUT)
-        _sync(self.folder)
+        sync(self.folder)
 
     def note(self, start: int, stop: int) -> None:
         """These rows are written and on the disk."""
@@ -259,11 +260,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -18,7 +18,7 @@ from blurgen.pairs.format import Header, Layout, lay_out, read_header, read_layo
 from blurgen.pairs.journal import Line, noted_lines
 from blurgen.pairs.locks import Lock, lock
 from blurgen.pairs.shards import Shard
-from blurgen.pairs.structure import mend_structure
+from blurgen.pairs.structure import laid_out_again, mend_structure
 
 _PATIENCE_SECONDS = 3.0  # for a shard that has laid the file out, and will share it in a moment
 _POLL_SECONDS = 0.02
@@ -265,9 +265,7 @@ class PartialFile:
     def _laid_out_again(self) -> Iterator[tuple[Path, Layout]]:
         """A file as this one was when it was laid out, which has its rows at the same places."""
         new = self._name_of_layout()
-        try:
-            lay_out(new, self._header)
-            layout = read_layout(new, self._header)
+        with laid_out_again(new, self._header) as layout:
             sizes_differ = new.stat().st_size != self.path.stat().st_size
             if sizes_differ or layout != read_layout(self.path, self._header):
                 raise FileError(
@@ -275,8 +273,6 @@ class PartialFile:
                     "afresh (--overwrite)"
                 )
             yield new, layout
-        finally:
-            new.unlink(missing_ok=True)
 
     def _name_of_layout(self) -> Path:
         return self.path.with_name(f"{self.path.name}.{_host()}-{os.getpid()}-{os.urandom(4).hex()}")

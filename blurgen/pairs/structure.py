@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from blurgen.pairs.format import Header, Layout
+from blurgen.pairs.format import Header, Layout, lay_out, read_layout
 from blurgen.pairs.raw import write_all
 from blurgen.pairs.sums import structure_ranges, structure_sum
 
 _COPY_BYTES = 1 << 20
+
+
+@contextmanager
+def laid_out_again(path: Path, header: Header) -> Iterator[Layout]:
+    """Lay a file out at `path` as a header determines it, to compare with; it is removed at the end."""
+    try:
+        lay_out(path, header)
+        yield read_layout(path, header)
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def mend_structure(damaged: int, fresh: Path, header: Header, layout: Layout) -> bool:
