@@ -59,8 +59,8 @@ soak: $(VENV)/.installed-test ## Kill, fill, flip and repeat, for hours; see tes
 fuzz-inputs: $(VENV)/.installed-fuzz ## Fuzz everything that reads files of strangers
 	$(BIN)/python -m tests.fuzzing $(FUZZ)
 
-bench: $(VENV)/.installed-bench ## Compare the speed with other libraries, in one run
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.installed-bench ## Compare the speed with other libraries in one run, and make the page of it in docs
+	$(BIN)/python -m benchmarks --page docs/project/measured.md
 
 lint: $(VENV)/.installed-lint ## Style and types
 	$(BIN)/ruff format --check .

@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
     parser.add_argument("--only", action="append", choices=list(GROUPS), help="this group; may be repeated")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="write what is printed to FILE, too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="turns of everybody (default: 7)")
     parser.add_argument(
@@ -86,13 +87,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     options = Options(args.quick, args.threads, args.rounds or (2 if args.quick else 7))
     described = machine.describe()
-    print("# How fast blurgen is, beside others\n")
-    print(report.head(described))
-    print(_HOW.format(rounds=options.rounds))
+    page: list[str] = []
+
+    def say(text: str) -> None:
+        page.append(text)
+        print(text, flush=True)
+
+    say("# How fast blurgen is, beside others\n")
+    say(report.head(described))
+    say(_HOW.format(rounds=options.rounds))
     if options.quick:
-        print("**A quick run: small sizes, the figures mean nothing, floors are not compared.**\n")
+        say("**A quick run: small sizes, the figures mean nothing, floors are not compared.**\n")
     if max(options.threads) > cpus:
-        print(f"**More threads than the {cpus} usable processors were asked for.**\n")
+        say(f"**More threads than the {cpus} usable processors were asked for.**\n")
     tables: list[Table] = []
     for name in args.only or GROUPS:
         try:
@@ -100,11 +107,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         except MismatchError as error:
             print(f"benchmarks: {name}: {error}", file=sys.stderr)
             return 1
-        print(tables[-1].markdown(), flush=True)
+        say(tables[-1].markdown())
     if not options.quick:
         missed = [line for table in tables for line in table.shortfalls()]
-        print("## Below the floor\n")
-        print("\n".join(f"- {line}" for line in missed) if missed else "Nothing.")
+        say("## Below the floor\n")
+        say("\n".join(f"- {line}" for line in missed) if missed else "Nothing.")
+    if args.page is not None:
+        args.page.write_text("\n".join(page) + "\n", encoding="utf-8")
     if args.json is not None:
         chosen = {"quick": options.quick, "threads": options.threads, "rounds": options.rounds}
         report.write_json(args.json, described, chosen, tables)

@@ -126,10 +126,12 @@ def test_the_gpu_group_on_the_cpu():
     assert table.shortfalls() == []
 
 
-def test_without_a_gpu_the_table_says_so(monkeypatch, capsys):
+def test_without_a_gpu_the_table_and_the_page_say_so(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert command.main(["--quick", "--only", "gpu"]) == 0
-    assert "## gpu: no GPU was at hand, so nothing was measured\n" in capsys.readouterr().out
+    assert command.main(["--quick", "--only", "gpu", "--page", str(tmp_path / "page.md")]) == 0
+    printed = capsys.readouterr().out
+    assert "## gpu: no GPU was at hand, so nothing was measured\n" in printed
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == printed
 
 
 def test_without_pytorch_the_table_says_so(monkeypatch, capsys):
