@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 DEMO ?= demo
 # what tests more than blurgen's core
 NOT_CORE := fuzzing trainers test_benchmarks.py test_docs.py test_examples.py test_export_pairs.py test_notebooks.py \
-	test_untrusted_documents.py test_untrusted_images.py
+	test_play_page.py test_play_state.py test_report.py test_report_browser.py test_untrusted_documents.py test_untrusted_images.py
 SOAK ?=
 FUZZ ?= --runs 20000 --seconds 600
 

@@ -527,10 +527,19 @@ def test_public_names():
     assert blurgen.recipes() == built_in()
 
 
-def test_what_is_no_stage_is_told_on_one_line():
-    with pytest.raises(RecipeError, match=r"stage 0: 'a\\nb' is no stage") as caught:
-        Recipe.from_dict({"name": "x", "stages": ["a\nb"]})
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"stages": ["a\nb"]}, r"stage 0: 'a\nb' is no stage"),
+        ({"stages": ["motionn" * 1000]}, "stage 0: 'motionnmotionn"),
+        ({"stages": ["motion"], "a\nb" * 1000: 1}, r"there is no field 'a\nba\nb"),
+        ({"stages": [{"motion": {"length": [1] * 1000}}]}, "length: [1, 1, 1, 1"),
+        ({"stages": [{"motion": {"length": "4\n", "angle": 0}}]}, r"length: '4\n': "),
+    ],
+)
+def test_what_is_wrong_is_told_on_one_line_and_shortly(data, told):
     with pytest.raises(RecipeError) as caught:
-        Recipe.from_dict({"name": "x", "stages": ["motionn" * 1000]})
-    assert len(str(caught.value)) < 2000
+        Recipe.from_dict({"name": "x", **data})
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1500

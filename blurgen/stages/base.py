@@ -19,7 +19,7 @@ from blurgen.draws import PLACES, Draws
 Images = NDArray[Any]  # uint8; inside `linear` float32, where 255 is white
 Columns = Mapping[str, NDArray[Any]]
 
-_NAME_TOLD = 60  # characters of what is no stage
+_MOST_TOLD = 60  # characters of a wrong name or value
 KINDS: dict[str, type[Stage]] = {}
 
 
@@ -166,13 +166,13 @@ def stage_from(item: Any) -> Stage:
         raise PydanticCustomError(
             "stage",
             ": {item} is no stage; a mapping of one name is needed",
-            {"item": repr(item)[:_NAME_TOLD]},
+            {"item": _told(item)},
         )
     (kind, body), *_ = item.items()
     if kind not in KINDS:
         hint = did_you_mean(str(kind), KINDS) or f"; there are {', '.join(sorted(KINDS))}"
         raise PydanticCustomError(
-            "stage", ": {kind} is no stage{hint}", {"kind": repr(str(kind)[:_NAME_TOLD]), "hint": hint}
+            "stage", ": {kind} is no stage{hint}", {"kind": _told(str(kind)), "hint": hint}
         )
     try:
         return KINDS[kind].from_body(body)
@@ -205,7 +205,8 @@ def one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
     """The first complaint of a ValidationError as ``field: value: what is allowed``."""
     # a misspelt field leaves one missing: speak of the misspelling
     first = min(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-    names = [str(part) for part in first["loc"] if not str(part).startswith("function-")]
+    parts = [str(part) for part in first["loc"]]
+    names = [_told(part)[1:-1] for part in parts if not part.startswith("function-")]
     where = ".".join(names)
     if first["type"] == "extra_forbidden":
         fields = sorted(model.model_fields)
@@ -217,11 +218,17 @@ def one_sentence(error: ValidationError, model: type[BaseModel]) -> str:
         return first["msg"] if option is None else f"option {option}, {first['msg']}"
     # of a whole stage its fields are not repeated
     told = where and first["type"] != "missing"
-    given = f"{first['input']!r}: " if told else ""
+    given = f"{_told(first['input'])}: " if told else ""
     message = first["msg"]
     for prefix in ("Value error, ", "Input should be "):
         message = message.removeprefix(prefix)
     return f"{where}: {given}{message[:1].lower()}{message[1:]}" if where else f"{given}{message}"
+
+
+def _told(given: Any) -> str:
+    """What was given as Python writes it, on one line, and not for pages."""
+    text = repr(given)
+    return text if len(text) <= _MOST_TOLD else f"{text[: _MOST_TOLD - 2]}…{text[-1]}"
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
