@@ -187,6 +187,12 @@ def test_damaged(tmp_path, kind, spoil):
         open_source(f"{kind}:{path}")
 
 
+def test_the_name_of_an_array_after_a_colon_is_understood(tmp_path):
+    np.savez(tmp_path / "x.npz", a=some(5, 784), b=some(5, 784))
+    with pytest.raises(SourceError, match=r"x\.npz:b cannot be read: .*; did you mean .*x\.npz#b\?"):
+        open_source(f"npz:{tmp_path}/x.npz:b")
+
+
 @pytest.mark.parametrize("kind", ["npy", "npz", "hdf5", "mat"])
 def test_absent(tmp_path, kind):
     with pytest.raises(SourceError, match=r"nothing cannot be read: .*No such file"):

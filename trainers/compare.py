@@ -24,7 +24,7 @@ from trainers.console import run as run_command
 from trainers.errors import FailedTrainingError, TrainerError
 from trainers.files import write_text, written
 from trainers.fit import fit
-from trainers.grid import CHANGEABLE, Cell, Record, check_options, grid, parsed_model
+from trainers.grid import CHANGEABLE, Cell, Record, check_options, grid, named_models, parsed_model
 from trainers.models import count_parameters
 from trainers.plots import sheet
 from trainers.rows import levels
@@ -381,7 +381,7 @@ def _command(
     }
     compare(
         pairs,
-        models=[name.strip() for names in models for name in names.split(",") if name.strip()],
+        models=[name for names in models for name in named_models(names)],
         lr=_rates(lr),
         out=out,
         quiet=quiet,

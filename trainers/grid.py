@@ -21,7 +21,7 @@ from trainers.console import key_values
 from trainers.errors import TrainerError
 from trainers.files import write_text
 from trainers.fit import fit
-from trainers.models import build
+from trainers.models import MODELS, build
 from trainers.presets import preset_named
 
 _RECORD = "comparison.json"
@@ -188,6 +188,17 @@ def grid(
                 build(name, 1 if gray else opened.header.shape[2], **arguments)
             cells += [Cell(label, str(opened.path), model, rate) for rate in wanted]
     return list({cell.name: cell for cell in cells}.values())  # each once
+
+
+def named_models(text: str) -> list[str]:
+    """``"cnn-7-5-3,nafnet:encoder=1,1"`` as two: a comma before what is no network belongs to a value."""
+    models: list[str] = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        if models and "=" in models[-1] and part.split(":")[0] not in MODELS:
+            models[-1] += f",{part}"
+        else:
+            models.append(part)
+    return models
 
 
 def parsed_model(text: str) -> tuple[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from blurgen.pairs import PairFile, open_pairs
 from blurgen.recipe import Recipe, load_recipe
-from blurgen.sources import open_source
+from blurgen.sources import SOURCES, open_source
 from blurgen.sources.base import Source
 from trainers.cuts import Images, Index
 from trainers.errors import TrainerError
@@ -232,6 +232,11 @@ def _held_out(
 
 
 def _opened(path: str) -> PairFile:
+    kinds = {kind.partition(":")[0] for kind in SOURCES}
+    if path.partition(":")[0] in kinds and not Path(path).exists():
+        raise TrainerError(
+            f"'{path}' is a source of sharp images, and no pair file; online, a recipe blurs them (--online)"
+        )
     pairs = open_pairs(path)
     if not len(pairs):
         raise TrainerError(f"pair file '{path}' holds no pairs")

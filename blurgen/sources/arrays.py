@@ -379,6 +379,9 @@ def _readable(what: Path | str) -> Iterator[None]:
     except Exception as error:
         # on damaged files, zipfile and h5py let nearly anything pass: zlib.error, RuntimeError, TypeError, …
         reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+        if isinstance(error, FileNotFoundError):
+            path, _, name = str(what).rpartition(":")
+            reason += f"; did you mean {path}#{name}?" if path and Path(path).is_file() else ""
         raise SourceError(f"{what} cannot be read: {reason}") from error
 
 

@@ -15,7 +15,7 @@ from trainers.compare import compare, main
 from trainers.console import StopError
 from trainers.errors import TrainerError
 from trainers.fit import fit
-from trainers.grid import Cell
+from trainers.grid import Cell, named_models
 from trainers.models import Network, register
 from trainers.models.base import MODELS
 from trainers.runs import read_metrics
@@ -38,6 +38,15 @@ def done(files, tmp_path_factory):
     out = tmp_path_factory.mktemp("compared") / "out"
     torch.set_num_threads(1)  # as in the tests: sums in the same order
     return out, compare(files, models=MODELS_ASKED, lr=[1e-3, 4e-3], out=out, **SHORT)
+
+
+def test_commas_stand_between_models_and_within_values():
+    assert named_models("cnn-7-5-3, nafnet:encoder=1,1,2:width=8,,moussaka") == [
+        "cnn-7-5-3",
+        "nafnet:encoder=1,1,2:width=8",
+        "moussaka",
+    ]
+    assert named_models("no-such,nafnet:width=8,cnn-7-5-3") == ["no-such", "nafnet:width=8", "cnn-7-5-3"]
 
 
 def test_every_training_of_the_grid_is_done(done):

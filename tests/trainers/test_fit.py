@@ -852,3 +852,8 @@ def test_encoder_weights(tmp_path):
 
 def test_state_has_defaults():
     assert State() == State(step=0, best_epoch=0)
+
+
+def test_a_source_without_a_recipe_is_told_from_a_pair_file(tmp_path):
+    with pytest.raises(TrainerError, match="'digits' is a source of sharp images, and no pair file"):
+        fit("digits", run=tmp_path / "run")
