@@ -20,6 +20,7 @@ from blurgen.pairs.checking import ranges_told
 from blurgen.pairs.format import read_layout, reason
 from blurgen.pairs.joined import JoinedColumn
 from blurgen.pairs.raw import write_rows
+from blurgen.pairs.seal import seal
 from blurgen.pairs.sums import sums_of_blocks, sums_of_file
 from blurgen.pairs.virtual import Part, lay_out_virtual, relative_name
 from blurgen.pairs.writer import sync
@@ -169,7 +170,8 @@ def _point(parts: list[PairFile], out: Path, overwrite: bool) -> None:
             write_rows(
                 file.fileno(), layout.file_sums, 0, sums_of_file(file.fileno(), header, layout, blocks)
             )
-            os.fsync(file.fileno())
+        seal(new)
+        sync(new)
         new.rename(out)
         sync(out.parent)
     except OSError as error:

@@ -21,6 +21,7 @@ from blurgen.errors import BlurgenError, FileError, InputError, SourceError
 from blurgen.pairs.format import read_header, read_layout
 from blurgen.pairs.joined import JoinedColumn
 from blurgen.pairs.raw import write_rows
+from blurgen.pairs.seal import SEAL_BYTES, seal
 from blurgen.pairs.sums import sums_of_file
 from blurgen.repairing import repair
 from blurgen.verification import verify
@@ -361,10 +362,12 @@ def forged(pointing, change, sharp=None):
                 layout[start:stop] = h5py.VirtualSource(other, name, rows, dtype)
             del file[name]
             file.create_virtual_dataset(name, layout)
+    seal(pointing)
     layout = read_layout(pointing, header)
     with pointing.open("r+b") as file, h5py.File(pointing) as found:
         sums = sums_of_file(file.fileno(), header, layout, found["crc32/blocks"][:])
         write_rows(file.fileno(), layout.file_sums, 0, sums)
+    seal(pointing)
 
 
 class Same:
@@ -409,6 +412,33 @@ def test_parts_that_leave_rows_out(pointing):
 
     forged(pointing, Shorter())
     with pytest.raises(FileError, match="what it says of its parts is damaged"):
+        blurgen.open_pairs(pointing)
+
+
+def test_any_byte_of_a_pointing_file_that_changed_is_found_before_hdf5_reads_it(pointing):
+    whole = pointing.read_bytes()
+    places = [*range(0, SEAL_BYTES, 5), *range(SEAL_BYTES, len(whole), 41)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        pointing.write_bytes(damaged)
+        with pytest.raises(FileError, match=r"v\.h5' was damaged since it was made: make it again"):
+            blurgen.open_pairs(pointing)
+    for size in (len(whole) - 1, SEAL_BYTES + 100, SEAL_BYTES):
+        pointing.write_bytes(whole[:size])
+        with pytest.raises(FileError, match="was damaged since it was made"):
+            blurgen.open_pairs(pointing)
+    pointing.write_bytes(whole)
+    assert len(blurgen.open_pairs(pointing)) == COUNT
+
+
+def test_without_a_seal_no_file_points_to_others(pointing):
+    whole = pointing.read_bytes()
+    pointing.write_bytes(bytes(SEAL_BYTES) + whole[SEAL_BYTES:])
+    with pytest.raises(FileError, match="was damaged since it was made"):
+        blurgen.open_pairs(pointing)
+    pointing.write_bytes(whole[SEAL_BYTES:])
+    with pytest.raises(FileError, match="'sharp' is put together from other files"):
         blurgen.open_pairs(pointing)
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from blurgen._version import __version__
 from blurgen.errors import BlurgenError, FileError, InputError, RecipeError
 from blurgen.pairs.compression import codec, name_of_filter, register_filters
+from blurgen.pairs.seal import damaged, has_seal
 from blurgen.recipe import Recipe
 from blurgen.untrusted.bounds import RefusedError
 from blurgen.untrusted.documents import parse_json
@@ -226,7 +227,10 @@ def opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
     import h5py
 
     try:
+        sealed = mode == "r" and has_seal(path)
         with h5py.File(path, mode, **options) as file:
+            if mode == "r" and file.userblock_size and not sealed:
+                raise damaged(path)
             yield file
     except BlurgenError:
         raise
@@ -328,7 +332,7 @@ def read_layout(path: Path, header: Header) -> Layout:
 
 def points_elsewhere(file: Any) -> bool:
     """Whether the rows of an open HDF5 file lie in others."""
-    sharp = own_dataset(file, "sharp", virtual=True)
+    sharp = own_dataset(file, "sharp", virtual=bool(file.userblock_size))
     return sharp is not None and bool(sharp.is_virtual)
 
 
@@ -370,7 +374,8 @@ def read_header(path: Path) -> Header:
     with opened(path, "r", "read", locking=False) as file:
         names = [name for name in ("format", "format_version", *_ATTRIBUTES) if name in file.attrs]
         raw = {name: _plain(own_attribute(file, name)) for name in names}
-        sharp, psf = (own_dataset(file, name, virtual=True) for name in ("sharp", "psf"))
+        sealed = bool(file.userblock_size)
+        sharp, psf = (own_dataset(file, name, virtual=sealed) for name in ("sharp", "psf"))
         shape: tuple[int, ...] = () if sharp is None else sharp.shape[1:]
         psf_size = psf.shape[-1] if psf is not None and psf.ndim == 3 else 0
         has_labels = "label" in file

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from blurgen.pairs.format import Header, Layout, Place
 from blurgen.pairs.raw import read_rows
+from blurgen.pairs.seal import SEAL_BYTES
 
 _READ_BYTES = 1 << 20
 
@@ -87,7 +88,7 @@ def structure_ranges(size: int, header: Header, layout: Layout) -> Iterator[tupl
     places = [(place, header.count) for place in layout.columns.values()]
     places += [(layout.block_sums, header.blocks), (layout.file_sums, 3)]
     extents = [_extent(place, rows) for place, rows in places if place.offset >= 0]
-    at = 0
+    at = SEAL_BYTES if layout.rows_elsewhere else 0  # the seal says what follows, these sums among it
     for start, stop in sorted(extents):
         if at < start:
             yield at, start

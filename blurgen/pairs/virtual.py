@@ -22,6 +22,7 @@ from blurgen.pairs.format import (
     sums_datasets,
     write_attributes,
 )
+from blurgen.pairs.seal import SEAL_BYTES, seal
 from blurgen.pairs.sums import Sums
 
 _PART_SUMS = "crc32/parts"
@@ -47,8 +48,8 @@ class Part(NamedTuple):
 
 
 def lay_out_virtual(path: Path, header: Header, parts: list[Part]) -> None:
-    """Create the file, but for its own checksums."""
-    with opened(path, "w", "written") as file:
+    """Create the file, but for its own checksums; once they are there, it has to be sealed again."""
+    with opened(path, "w", "written", userblock_size=SEAL_BYTES) as file:
         write_attributes(file, header)
         for group in ("params", "crc32"):
             file.create_group(group)
@@ -64,6 +65,7 @@ def lay_out_virtual(path: Path, header: Header, parts: list[Part]) -> None:
         create_contiguous(file, FILE_SUMS, shape, dtype)
         create_contiguous(file, _PART_SUMS, (len(parts), *shape), dtype)
         file[_PART_SUMS][...] = np.stack([part.sums for part in parts])
+    seal(path)
 
 
 def _create_virtual(
