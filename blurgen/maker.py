@@ -183,7 +183,8 @@ def _part(header: Header, shard: Shard | None) -> Header:
     start, stop = shard.rows(header)
     if start == stop:
         raise InputError(
-            f"shard {shard}: there are only {header.blocks} blocks of pairs to share: ask for fewer"
+            f"shard {shard} has no pairs: they are shared in blocks of {header.block_rows:,}, of which this "
+            f"file has {header.blocks:,}; ask for fewer shards"
         )
     return header.part(start, stop)
 

@@ -442,6 +442,14 @@ def test_without_a_seal_no_file_points_to_others(pointing):
         blurgen.open_pairs(pointing)
 
 
+def test_a_part_without_pairs_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"shard 1/40 has no pairs: .* blocks of 3, of which this file has 21"
+    ):
+        make(tmp_path / "a.h5", (1, 40))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_pointing_file_cannot_be_pointed_to(pointing, tmp_path):
     with pytest.raises(FileError, match=r"v\.h5' only points to its own parts: give those"):
         blurgen.merge([pointing], tmp_path / "w.h5", virtual=True)
