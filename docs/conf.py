@@ -75,7 +75,7 @@ sphinx_gallery_conf = {
 }
 
 html_theme = "furo"
-html_title = f"blurgen {__version__}"
+html_title = f"blurgen {__version__.partition('+')[0]}"
 html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
