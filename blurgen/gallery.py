@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +19,7 @@ from blurgen.recipe import Recipe, families, load_recipe
 from blurgen.sheet import as_bytes
 from blurgen.sources import open_source
 from blurgen.stages import KINDS
+from blurgen.stages.descriptions import description
 from blurgen.stages.examples import example_bodies
 
 EXAMPLES = 8
@@ -142,11 +142,22 @@ def _stage_pages() -> Iterator[_Page]:
         yield _stage_page(kind)
 
 
+def _described(kind: str) -> str:
+    """A stage's docstring in Markdown."""
+    paragraphs, parameters = description(KINDS[kind])
+    rows = [
+        f"| `{name}` | {described.takes} | {described.text.replace('|', chr(92) + '|')} |"
+        for name, described in parameters.items()
+    ]
+    table = ["\n".join(("| parameter | takes | |", "| --- | --- | --- |", *rows))] if rows else []
+    return "\n\n".join((*paragraphs, *table)).replace("``", "`")
+
+
 def _stage_page(kind: str) -> _Page:
     stages = stage_examples()[kind]
     recipe = Recipe.from_dict({"name": kind, "stages": stages})
     written = yaml.safe_dump({"stages": stages}, sort_keys=False, default_flow_style=None, width=100)
-    text = f"```text\n{inspect.getdoc(KINDS[kind])}\n```\n\nThe example:\n\n```yaml\n{written}```\n"
+    text = f"{_described(kind)}\n\nThe example:\n\n```yaml\n{written}```\n"
     return _Page(f"stage-{kind}", f"Stage `{kind}`", [_Section("", text, recipe, "scenes")])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from blurgen import curves
 from blurgen.distributions import Distribution, parse, tidy
 from blurgen.stages import KINDS, Stage
+from blurgen.stages.descriptions import description
 from blurgen.stages.examples import example_bodies
 
 _UNITS: Final = (
@@ -119,7 +119,7 @@ def fields(kind: str) -> Mapping[str, Field]:
         One of the stages' names.
     """
     stage = KINDS[kind]
-    docs = _docs(stage)
+    docs = {name: _plain(described.text) for name, described in description(stage).parameters.items()}
     schema = stage.model_json_schema()
     found = [
         _field(stage, name, told, docs.get(name, ""), name in schema.get("required", ()))
@@ -133,7 +133,7 @@ def fields(kind: str) -> Mapping[str, Field]:
 @cache
 def summary(kind: str) -> str:
     """What a kind of stage does, in one sentence."""
-    return _plain((inspect.getdoc(KINDS[kind]) or "").split("\n\n")[0])
+    return _plain(description(KINDS[kind]).paragraphs[0])
 
 
 def body(kind: str) -> Any:
@@ -277,19 +277,6 @@ def unit(doc: str) -> str:
     return next((name for pattern, name in _UNITS if re.search(pattern, doc)), "")
 
 
-def _docs(stage: type[Stage]) -> dict[str, str]:
-    """What the docstring's section Parameters says of each field."""
-    text = inspect.getdoc(stage) or ""
-    section = re.search(r"^Parameters\n-+\n(.*?)(?=\n\n\S|\Z)", text, re.S | re.M)
-    found: dict[str, str] = {}
-    if section is None:
-        return found
-    for entry in re.finditer(r"^(\S[^\n]*?) : [^\n]*\n((?:[ ]+[^\n]*\n?)+)", section[1], re.M):
-        for name in entry[1].split(","):
-            found[name.strip()] = _plain(" ".join(entry[2].split()))
-    return found
-
-
 def _plain(text: str) -> str:
     """A docstring's text without its marks."""
-    return re.sub(r"`+(?:blurgen\.)?([^`]*)`+", r"\1", " ".join(text.split()))
+    return re.sub(r"`+(?:blurgen\.)?([^`]*)`+", r"\1", text)
