@@ -6,7 +6,19 @@ exits with 1; nothing in the library catches another library's error without say
 
 
 class BlurgenError(Exception):
-    """Base of every error that blurgen raises on purpose."""
+    """Base of every error that blurgen raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong. Names in it may come out of strangers' files: what cannot be printed is escaped, so
+        that it stays one line, and does nothing to a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+        )
 
 
 class InputError(BlurgenError, ValueError):

@@ -100,7 +100,9 @@ def test_no_pairs(copy, count):
 
 
 @pytest.mark.parametrize("name", ["recipe", "dataset_options"])
-@pytest.mark.parametrize("text", ["[" * 30_000, '{"a":' * 9000, "[" * 70 + "]" * 70])
+@pytest.mark.parametrize(
+    "text", ["[" * 30_000, '{"a":' * 9000, "[" * 70 + "]" * 70, '["\\\\", "]"' + ", [" * 64]
+)
 def test_deep_json(copy, name, text):
     with h5py.File(copy, "r+") as file:
         file.attrs[name] = np.bytes_(text)

@@ -75,11 +75,11 @@ def report(
     ending = path.suffix.lower()
     if ending not in (*_PAGES, *_CARDS):
         raise InputError(f"'{path}': a report is a page, NAME.html, or a card, NAME.md")
+    opened = pairs if isinstance(pairs, PairFile) else open_pairs(pairs)
     if ending in _PAGES:
         from blurgen.reporting.page import page, require
 
         require()
-    opened = pairs if isinstance(pairs, PairFile) else open_pairs(pairs)
     found = findings(opened, seed=seed, progress=progress)
     if ending in _PAGES:
         text, shown = page(found)

@@ -13,6 +13,8 @@ from blurgen.untrusted.bounds import RefusedError
 MOST_CHARACTERS = 1 << 17
 _MOST_NODES = 20_000
 _DEEPEST = 64
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -81,10 +83,8 @@ def parse_json(text: str) -> Any:
         If it is larger or deeper than `parse_yaml` allows.
     """
     _check_length(text)
-    try:
-        value = json.loads(text)
-    except RecursionError:
-        raise RefusedError(f"it nests more than {_DEEPEST} levels deep") from None
+    _check_brackets(text)
+    value = json.loads(text)
     level, nodes, depth = [value], 0, 0
     while level:
         depth, nodes = depth + 1, nodes + len(level)
@@ -134,6 +134,14 @@ class _Measured:
 def _check_length(text: str) -> None:
     if len(text) > MOST_CHARACTERS:
         raise RefusedError(f"it is longer than {MOST_CHARACTERS} characters")
+
+
+def _check_brackets(text: str) -> None:
+    """See that a JSON text does not nest deeper than a parser that calls itself stands."""
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        _check(depth, 0)
 
 
 def _check(depth: int, nodes: int) -> None:

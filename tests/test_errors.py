@@ -1,0 +1,41 @@
+"""What is wrong is one line that does nothing to a terminal, whatever names stand in it."""
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blurgen.errors import BlurgenError, FileError, InputError
+
+ANY = st.text(st.characters(exclude_categories=()))  # surrogates, too, as names of files may have them
+
+
+@given(ANY)
+def test_errors_can_be_printed(text):
+    told = str(InputError(text))
+    assert told.isprintable()
+    told.encode("utf-8")
+    assert told == text or not text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("'a\nb\tc': no", r"'a\nb\tc': no"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("na\udcffme", r"na\udcffme"),
+        ("a\u2028b\u202ec", r"a\u2028b\u202ec"),
+        ("σ 3 – 2×2 '日本' \\n", "σ 3 – 2×2 '日本' \\n"),
+    ],
+)
+def test_what_cannot_be_printed_is_escaped(text, told):
+    assert str(BlurgenError(text)) == told
+
+
+@given(ANY)
+def test_errors_pickle(text):
+    error = FileError(text)
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is FileError
+    assert str(again) == str(error)
