@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from blurgen._version import __version__
 from blurgen.console import Progress, compilation_said, flush, say, shown_progress
-from blurgen.errors import BlurgenError, FileError
+from blurgen.errors import BlurgenError, FileError, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -758,7 +758,7 @@ def _described(pairs: PairFile, attributes: dict[str, Any]) -> str:
     shown["labels"] = "yes" if pairs.header.has_labels else "no"
     shown["PSFs"] = _times((pairs.header.psf_size,) * 2) if pairs.header.psf_size else "no"
     shown["file size"] = _megabytes(pairs.path)
-    lines = [f"{name:16}  {value}" for name, value in shown.items()]
+    lines = [f"{name:16}  {printable(str(value))}" for name, value in shown.items()]
     recipe = pairs.recipe.to_yaml().rstrip("\n").split("\n")
     return "\n".join([*lines, "recipe", *(f"  {line}" for line in recipe), ""])
 

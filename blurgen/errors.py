@@ -5,6 +5,11 @@ exits with 1; nothing in the library catches another library's error without say
 """
 
 
+def printable(text: str) -> str:
+    """A text on one line; what cannot be printed is escaped as Python does it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 class BlurgenError(Exception):
     """Base of every error that blurgen raises on purpose.
 
@@ -16,9 +21,7 @@ class BlurgenError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(
-            "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
-        )
+        super().__init__(printable(message))
 
 
 class InputError(BlurgenError, ValueError):

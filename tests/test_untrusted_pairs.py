@@ -6,6 +6,7 @@ import pytest
 from memory import peak_of
 
 import blurgen
+from blurgen.cli import main
 from blurgen.errors import FileError
 from blurgen.recipe import Recipe
 from blurgen.sources.memory import LabelledMemorySource
@@ -118,6 +119,13 @@ def test_chunks_that_cannot_be_unpacked(copy):
     for key in (0, -1, slice(0, 2), slice(None, None, -1), np.array([3, 1])):
         with pytest.raises(FileError, match=r"'blurred' cannot be read: .*filter"):
             pairs[key]
+
+
+def test_what_a_file_says_of_itself_does_nothing_to_a_terminal(copy, capsys):
+    with h5py.File(copy, "r+") as file:
+        file.attrs["dataset"] = np.bytes_(b"\x1b]0;own\x07\nseed 5")
+    assert main(["info", str(copy)]) == 0
+    assert r"dataset           \x1b]0;own\x07\nseed 5" in capsys.readouterr().out.split("\n")
 
 
 @pytest.mark.parametrize("value", [np.zeros(4000), h5py.Empty("f4"), np.array([b"a", b"b"])])
