@@ -15,6 +15,7 @@ from PIL import Image
 
 from blurgen.degradation import Pairs, degrade
 from blurgen.errors import BlurgenError, InputError
+from blurgen.psf.composition import trimmed
 from blurgen.recipe import Recipe, families, load_recipe
 from blurgen.sheet import as_bytes
 from blurgen.sources import open_source
@@ -250,10 +251,7 @@ def _psfs(recipe: Recipe, pairs: Pairs) -> NDArray[np.uint8] | None:
         psfs = recipe.psfs(pairs.params, draws)
     except InputError:
         return None
-    centre = psfs.shape[1] // 2
-    reach = max((int(abs(np.argwhere(psf > 1e-3 * psf.max()) - centre).max()) for psf in psfs), default=0)
-    reach = min(max(reach + 1, 4), centre)
-    shown = psfs[:, centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
+    shown = trimmed(psfs, above=1e-3, border=1, least=4)  # what can be seen of them
     return np.stack([as_bytes(np.maximum(psf, 0)) for psf in shown])[..., None]
 
 

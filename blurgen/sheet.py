@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.errors import FileError, InputError
+from blurgen.known_psfs import known_psfs
+from blurgen.psf.composition import trimmed
 
 if TYPE_CHECKING:
     from blurgen.pairs import PairFile
@@ -97,7 +99,7 @@ def contact_sheet(
     height, width, _ = pairs.header.shape
     _check_pixels(int(2 * width * magnify), int(index.size * height * magnify))  # before all the work
     params = {name: np.asarray(column[index]) for name, column in pairs.params.items()}
-    psfs = psfs_of_rows(pairs, index)
+    psfs, _ = known_psfs(pairs, index)
     psfs = None if psfs is None else trimmed(psfs)
     label = pairs.label
     tiles = []
@@ -194,30 +196,6 @@ def short_params(params: Mapping[str, NDArray[Any]], row: int) -> list[str]:
         number = str(value) if whole else _short_number(value)
         words.append(f"{short[name]} {number}{_UNITS.get(name.rpartition('.')[2], '')}")
     return words
-
-
-def psfs_of_rows(pairs: PairFile, index: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """The PSFs of some rows, of the file or rendered again, float32 (n, k, k).
-
-    None where no one PSF describes the blur, or the file of given ones is not there.
-    """
-    if pairs.psf is not None:
-        return np.asarray(pairs.psf[index])
-    try:
-        if pairs.recipe.psf_size == 1:
-            return None
-        params = {name: np.asarray(column[index]) for name, column in pairs.params.items()}
-        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, pairs.header.first + index))
-    except InputError:
-        return None
-
-
-def trimmed(psfs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The smallest centred square that holds all of some PSFs: recipes leave room for their largest."""
-    centre = psfs.shape[1] // 2
-    rows, columns = np.nonzero(psfs.max(axis=0))
-    reach = int(max(np.abs(rows - centre).max(initial=0), np.abs(columns - centre).max(initial=0)))
-    return psfs[:, centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
 
 
 def save_png(image: Image.Image, path: str | os.PathLike[str]) -> Path:

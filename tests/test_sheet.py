@@ -289,14 +289,3 @@ def test_real_digits(tmp_path):
     page = np.asarray(contact_sheet(pairs, range(24)))
     for row in (0, 23):
         assert find(page, enlarged(pairs.blurred[row], 4))
-
-
-def test_psfs_of_a_part_are_those_of_the_whole(folder):
-    """Steps of a shake are drawn by the index in the whole, and are not stored."""
-    make = {"dataset": "digits", "recipe": "camera-shake", "count": 200, "seed": 3}
-    whole = blurgen.open_pairs(blurgen.make(out=folder / "whole.h5", **make, psf=True))
-    out = blurgen.make(out=folder / "part.h5", **make, shard=(2, 2), part=True)
-    part = blurgen.open_pairs(out)
-    assert 0 < part.header.first < 200
-    rows = np.array([0, 3, part.header.count - 1])
-    np.testing.assert_array_equal(sheet.psfs_of_rows(part, rows), whole.psf[part.header.first + rows])

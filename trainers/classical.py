@@ -10,13 +10,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from blurgen.errors import InputError
-from blurgen.pairs import PairFile
+from blurgen.psf.composition import trimmed
 from blurgen.threads import usable_cpus
 from trainers.errors import TrainerError
 
 Floats = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 _TRIED_ON = 24  # pairs that a method's strength is chosen by, at most
 _TINY = 1e-10
@@ -89,32 +87,6 @@ class Restored:
     images: NDArray[np.float32]
 
 
-def known_psfs(pairs: PairFile, rows: Index) -> tuple[NDArray[np.float32] | None, str]:
-    """The PSFs of some rows, from the file or rendered from its recipe.
-
-    Parameters
-    ----------
-    pairs : PairFile
-        The file.
-    rows : ndarray
-        int64: which rows.
-
-    Returns
-    -------
-    tuple
-        float32 (B, k, k) or None, and why there are none.
-    """
-    if pairs.psf is not None:
-        return np.asarray(pairs.psf[rows]), ""
-    if pairs.recipe.psf_size == 1:
-        return None, f"recipe '{pairs.recipe.name}' has no blur of a known PSF"
-    params = {name: np.asarray(column[rows]) for name, column in pairs.params.items()}
-    try:
-        return pairs.recipe.psfs(params, pairs.recipe.draws(pairs.seed, pairs.header.first + rows)), ""
-    except InputError as error:
-        return None, str(error)
-
-
 def deconvolve(
     blurred: NDArray[Any],
     sharp: NDArray[Any],
@@ -175,7 +147,7 @@ def restored(
     method: Method, image: NDArray[Any], psf: NDArray[np.floating[Any]], strength: float
 ) -> NDArray[np.float32]:
     """One image (H, W, C), deblurred channel by channel: float32, 0 … 1."""
-    kernel = _trimmed(psf.astype(np.float64))
+    kernel = np.ascontiguousarray(trimmed(psf.astype(np.float64)[None])[0])
     reach = kernel.shape[0] // 2
     margin = 2 * reach  # so that what wraps around stays out of the image
     padded = np.pad(image / 255, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
@@ -183,15 +155,6 @@ def restored(
     inside = (slice(margin, margin + height), slice(margin, margin + width))
     parts = [method.restore(padded[..., c], kernel, strength)[inside] for c in range(channels)]
     return np.clip(np.nan_to_num(np.stack(parts, axis=-1)), 0, 1).astype(np.float32)
-
-
-def _trimmed(psf: Floats) -> Floats:
-    """The smallest centred odd square that holds what is not zero; recipes leave room for their largest."""
-    centre = psf.shape[0] // 2
-    rows, columns = np.nonzero(psf)
-    reach = int(max(np.abs(rows - centre).max(initial=0), np.abs(columns - centre).max(initial=0)))
-    near = slice(centre - reach, centre + reach + 1)
-    return np.ascontiguousarray(psf[near, near])
 
 
 def _psnr(image: NDArray[np.float32], sharp: NDArray[Any]) -> float:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from blurgen.grouping import all_groups
+from blurgen.known_psfs import known_psfs
 from blurgen.pairs import PairFile, open_pairs
 from trainers.assembly import chosen_device
 from trainers.breakdown import draw, mean_of
 from trainers.checkpoint import load_network
-from trainers.classical import Restored, deconvolve, known_psfs
+from trainers.classical import Restored, deconvolve
 from trainers.console import Imports, Progress, command
 from trainers.console import run as run_command
 from trainers.data import Feeder

@@ -14,8 +14,9 @@ from PIL import Image, UnidentifiedImageError
 
 from blurgen.degradation import degrade_checked
 from blurgen.draws import Draws
+from blurgen.psf.composition import trimmed
 from blurgen.recipe import Recipe
-from blurgen.sheet import as_bytes, short_params, trimmed
+from blurgen.sheet import as_bytes, short_params
 from blurgen.sources import Source, open_source
 from blurgen.sources.folder import image_paths
 from blurgen.stages import KINDS

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from blurgen.known_psfs import known_psfs
 from blurgen.pairs import PairFile
+from blurgen.psf.composition import trimmed
 from blurgen.reporting.sampling import Rows
-from blurgen.sheet import as_bytes, psfs_of_rows, short_params
+from blurgen.sheet import as_bytes, short_params
 
 _SIDE = 512  # of an image in the page: of larger ones the middle is shown, pixel for pixel
 _FEWEST = 6  # tiles that shall fit; else images are stored with loss
@@ -181,7 +183,7 @@ def _tile(pairs: PairFile, row: int, cut: tuple[int, int], varied: set[str], *, 
             quality=faint,
         )
     ]
-    psfs = psfs_of_rows(pairs, np.array([row]))
+    psfs, _ = known_psfs(pairs, np.array([row]))
     if psfs is None:
         spectrum = picture(
             _image_spectrum(blurred),
@@ -190,7 +192,7 @@ def _tile(pairs: PairFile, row: int, cut: tuple[int, int], varied: set[str], *, 
             quality=_SMALL_QUALITY,
         )
     else:
-        psf = _cropped(psfs[0])
+        (psf,) = trimmed(psfs, above=1e-3, border=1, least=3)  # what can be seen of it
         size = f"{psf.shape[0]}×{psf.shape[1]}"
         more.append(psf_picture(psf, f"PSF, {size}", f"Pair {row}, the PSF of its blur, {size} pixels"))
         spectrum = picture(
@@ -225,15 +227,6 @@ def _number(column: NDArray[np.generic]) -> str:
     if column.dtype.kind in "iu":
         return "" if value == -1 else str(value)
     return "" if np.isnan(value) else f"{value:.6g}"
-
-
-def _cropped(psf: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The centred square that holds what can be seen of a PSF, and a pixel around it."""
-    centre = psf.shape[0] // 2
-    rows, columns = np.nonzero(psf > 1e-3 * psf.max())
-    reach = int(max(np.abs(rows - centre).max(initial=0), np.abs(columns - centre).max(initial=0)))
-    reach = min(max(reach + 1, 3), centre)
-    return psf[centre - reach : centre + reach + 1, centre - reach : centre + reach + 1]
 
 
 def _psf_spectrum(psf: NDArray[np.float32]) -> Bytes:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import InputError
+from blurgen.known_psfs import known_psfs
 from blurgen.pairs import PairFile
+from blurgen.psf.composition import trimmed
 from blurgen.reporting.sampling import Rows, drawn_rows
-from blurgen.sheet import psfs_of_rows, trimmed
 
 _MOST = 1_000  # PSFs that are looked at
 _MOST_BYTES = 64_000_000
@@ -55,7 +56,7 @@ def psf_findings(pairs: PairFile, seed: int) -> PsfFindings | None:
     except InputError:
         return None
     rows = drawn_rows(len(pairs), max(1, min(_MOST, _MOST_BYTES // (4 * size * size))), seed)
-    psfs = psfs_of_rows(pairs, rows)
+    psfs, _ = known_psfs(pairs, rows)
     if psfs is None:
         return None
     psfs = trimmed(psfs)

@@ -15,7 +15,7 @@ from blurgen.grouping import all_groups, groups
 from blurgen.recipe import Recipe
 from trainers.breakdown import mean_of
 from trainers.checkpoint import save_weights
-from trainers.classical import METHODS, deconvolve, known_psfs, restored
+from trainers.classical import METHODS, deconvolve, restored
 from trainers.compare import compare
 from trainers.errors import TrainerError
 from trainers.evaluate import METRICS, NOTHING, evaluate, main
@@ -271,14 +271,6 @@ def test_strength_is_the_best_of_those_tried():
             scores[tried] = np.mean([-np.log10(np.mean((made[i] - sharp[i] / 255) ** 2)) for i in range(2)])
         assert strength == max(scores, key=scores.get)
         np.testing.assert_array_equal(result.images[5], restored(method, blurred[5], psf[0], strength))
-
-
-def test_psfs_from_the_file_and_from_the_recipe_are_the_same(tmp_path):
-    recipe = Recipe.from_yaml(NOISY)
-    stored = blurgen.open_pairs(blurgen.make("digits", tmp_path / "p.h5", recipe, count=12, psf=True))
-    bare = blurgen.open_pairs(blurgen.make("digits", tmp_path / "q.h5", recipe, count=12))
-    rows = np.array([2, 5, 11])
-    np.testing.assert_array_equal(known_psfs(stored, rows)[0], known_psfs(bare, rows)[0])
 
 
 # ---- groups ----
