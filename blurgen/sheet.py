@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from blurgen.errors import FileError, InputError
+from blurgen.errors import InputError
+from blurgen.files import written
 from blurgen.known_psfs import known_psfs
 from blurgen.psf.composition import trimmed
 
@@ -211,20 +212,7 @@ def save_png(image: Image.Image, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"'{path}': pictures are written as PNG; a name that ends in .png is needed")
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        if not path.parent.is_dir():
-            raise FileNotFoundError(0, f"there is no folder '{path.parent}'")
-        try:
-            image.save(new, "PNG")
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(f"'{path}' cannot be written: {error.strerror or error}") from None
-    return path
+    return written(path, lambda partial: image.save(partial, "PNG"))
 
 
 def _short_number(value: float) -> str:

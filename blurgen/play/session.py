@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Final
 
 from blurgen.draws import MAX_SEED
 from blurgen.errors import BlurgenError, FileError, InputError
+from blurgen.files import written
 from blurgen.maker import DEFAULT_RECIPES
 from blurgen.play.checks import Problem, located
 from blurgen.play.document import Document
@@ -125,15 +125,10 @@ class Session:
                 raise InputError(
                     f"'{file}' is there already, and is not what was opened: choose another name"
                 )
-            new = path.with_name(f".{file}.{os.getpid()}.new")
-            try:
-                new.write_text(tuned.document.text, encoding="utf-8")
-                new.replace(path)
-            finally:
-                new.unlink(missing_ok=True)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "the file there is not UTF-8 text"
             raise FileError(f"'{path}' cannot be written: {reason}") from None
+        written(path, lambda partial: partial.write_text(tuned.document.text, encoding="utf-8"))
         tuned.file, tuned.saved = file, tuned.document.text
         return path
 

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from blurgen.errors import FileError, InputError
+from blurgen.errors import InputError
+from blurgen.files import written
 from blurgen.pairs import PairFile, open_pairs
 from blurgen.reporting.card import card
 from blurgen.reporting.findings import Findings, Progress, findings
@@ -85,18 +86,6 @@ def report(
         text, shown = page(found)
     else:
         text, shown = card(found), 0
-    _write(path, text)
+    content = text.encode(errors="backslashreplace")  # a path may be no UTF-8
+    written(path, lambda partial: partial.write_bytes(content))
     return Report(path, found, shown)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text; it appears under its name only when it is whole."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        try:
-            new.write_bytes(text.encode(errors="backslashreplace"))  # a path may be no UTF-8
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(f"'{path}' cannot be written: {error.strerror or error}") from None

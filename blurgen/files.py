@@ -1,0 +1,50 @@
+"""Results on disk: under its name a file is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from blurgen.errors import FileError
+
+
+def written(path: Path, write: Callable[[Path], object], *, synced: bool = False) -> Path:
+    """Write beside a file, then put it in place: whoever looks finds the old or the new one whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    write : callable
+        Writes the file whose path it is given, which has the same ending.
+    synced : bool
+        Whether it must be on the disk before it is put in place, so that a power cut takes neither.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written.
+    """
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(0, f"there is no folder '{path.parent}'")
+        try:
+            write(partial)
+            if synced:
+                with partial.open("rb") as file:
+                    os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be written: {error.strerror or error}") from None
+    return path
