@@ -362,7 +362,7 @@ def info(
 @app.command(epilog="Example: blurgen show pairs.h5 --out sheet.png --indices 1,5,9")
 def show(
     file: _File,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write, PNG.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write: NAME.png, .svg or .pdf.")],
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many pairs.")] = 24,
     start: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     indices: Annotated[
@@ -376,7 +376,7 @@ def show(
     """Draw a contact sheet: sharp, blurred, PSF, and what was drawn."""
     from blurgen.errors import InputError
     from blurgen.pairs import open_pairs
-    from blurgen.sheet import contact_sheet, save_png
+    from blurgen.sheet import contact_sheet
 
     pairs = open_pairs(file)
     if indices is not None:
@@ -385,9 +385,8 @@ def show(
         raise InputError(f"start {start}: '{file}' holds the pairs 0 … {len(pairs) - 1}")
     else:
         rows = range(start, min(start + count, len(pairs)))
-    image = contact_sheet(pairs, rows, columns=columns, scale=scale)
-    save_png(image, out)
-    say(f"{out}: {_many(len(rows), 'pair')}, {_times(image.size)} pixels")
+    size = contact_sheet(pairs, rows, columns=columns, scale=scale).save(out)
+    say(f"{out}: {_many(len(rows), 'pair')}, {_times(size)} pixels")
 
 
 @app.command(epilog="Example: blurgen report pairs.h5 --out report.html")
@@ -549,7 +548,10 @@ def psf(
         Path | None, typer.Option(help="Instead of a family: the PSFs of a .npz, .npy, .mat or .png file.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The picture to write, PNG; else numbers are printed.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="The picture to write: NAME.png, .svg or .pdf; else numbers are printed."
+        ),
     ] = None,
     columns: _Columns = None,
 ) -> None:
@@ -574,11 +576,10 @@ def psf(
         ]
         say("\n\n".join(blocks))
         return
-    from blurgen.sheet import psf_grid, save_png
+    from blurgen.sheet import psf_grid
 
-    image = psf_grid(gallery.psfs, gallery.captions, title=gallery.title, columns=columns or gallery.columns)
-    save_png(image, out)
-    say(f"{out}: {_many(len(gallery.psfs), 'PSF')}, {_times(image.size)} pixels")
+    page = psf_grid(gallery.psfs, gallery.captions, title=gallery.title, columns=columns or gallery.columns)
+    say(f"{out}: {_many(len(gallery.psfs), 'PSF')}, {_times(page.save(out))} pixels")
 
 
 @app.command(epilog="Example: blurgen recipes mnist-motion > my.yaml")
