@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -204,7 +205,9 @@ class _PlotFace(_Face):
 
     def drawable(self, text: str) -> str:
         known = _plot_letters()
-        return "".join(c if ord(c) in known else "?" for c in unicodedata.normalize("NFC", text))
+        letters = "".join(c if ord(c) in known else "?" for c in unicodedata.normalize("NFC", text))
+        # SVG makes one of several spaces
+        return re.sub(" {2,}", lambda spaces: "\N{NO-BREAK SPACE}" * len(spaces[0]), letters)
 
 
 @cache
@@ -358,4 +361,4 @@ def _drawn(laid: _LaidOut, form: str) -> bytes:
 def _rectangle(left: int, top: int, width: int, height: int, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((left, top), width, height, facecolor=colour, linewidth=0)
+    return Rectangle((left, top), width, height, facecolor=colour, linewidth=0, zorder=-1)  # images stand on it
