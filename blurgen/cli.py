@@ -512,6 +512,7 @@ def gallery(
         list[str] | None,
         typer.Argument(help="Recipes and stages; by default all that are built in.", show_default=False),
     ] = None,
+    figures: Annotated[str, typer.Option(help="The format of the histograms: png, svg or pdf.")] = "png",
     quiet: _Quiet = False,
 ) -> None:
     """Write pages that show recipes and stages on the same images, with what they draw."""
@@ -519,7 +520,7 @@ def gallery(
 
     progress = shown_progress(quiet, "pages")
     with progress, compilation_said(progress.note, quiet):
-        pages = write_gallery(out, names or (), progress)
+        pages = write_gallery(out, names or (), progress, figures=figures)
     if not quiet:
         say(f"{out}: {_many(len(pages), 'page')}")
 

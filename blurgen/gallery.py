@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from blurgen.degradation import Pairs, degrade
-from blurgen.errors import BlurgenError, InputError
+from blurgen.errors import InputError
 from blurgen.psf.composition import trimmed
 from blurgen.recipe import Recipe, families, load_recipe
 from blurgen.sheet import as_bytes
@@ -22,6 +23,8 @@ from blurgen.sources import open_source
 from blurgen.stages import KINDS
 from blurgen.stages.descriptions import description
 from blurgen.stages.examples import example_bodies
+from blurgen.style import BLUE, check_form, drawn, figure, look
+from blurgen.units import with_unit
 
 EXAMPLES = 8
 _SIDE = 112  # of an example, in pixels
@@ -30,9 +33,8 @@ _SEED = 1
 _QUALITY = 80  # of JPEG: noise as PNG would be ten times as large
 _GAP = 4
 _PAPER = 255
-_HISTOGRAMS = 6  # side by side
+_HISTOGRAMS = 5  # side by side
 _BARS = 60  # of a histogram, one for each value, as long as there are no more
-_COLOUR = "#47708f"
 _COLOURS = 32  # of a picture of histograms
 
 # what recipes are for; the others are for photographs
@@ -80,7 +82,11 @@ def stage_examples() -> dict[str, list[dict[str, Any]]]:
 
 
 def write_gallery(
-    folder: Path, names: Sequence[str] = (), progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    names: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    figures: str = "png",
 ) -> list[Path]:
     """Write pages in Markdown, each with its pictures.
 
@@ -92,6 +98,8 @@ def write_gallery(
         Recipes (built-in names, or files) and stages; by default every built-in recipe and every stage.
     progress : callable, optional
         Called with (pages done, pages in all).
+    figures : {"png", "svg", "pdf"}
+        The format of the histograms; examples are JPEG.
 
     Returns
     -------
@@ -101,14 +109,16 @@ def write_gallery(
     Raises
     ------
     BlurgenError
-        If there is no such recipe or stage, or matplotlib is not installed.
+        If there is no such recipe, stage or format, or matplotlib is not installed.
     """
-    _matplotlib()
+    check_form(figures)
+    with look():  # an error now, not after half of the work
+        pass
     pages = list(_pages_of(names)) if names else [*_recipe_pages(), *_stage_pages()]
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number, page in enumerate(pages):
-        written.append(_write(page, folder))
+        written.append(_write(page, folder, figures))
         if progress:
             progress(number + 1, len(pages))
     if not names:
@@ -162,7 +172,7 @@ def _stage_page(kind: str) -> _Page:
     return _Page(f"stage-{kind}", f"Stage `{kind}`", [_Section("", text, recipe, "scenes")])
 
 
-def _write(page: _Page, folder: Path) -> Path:
+def _write(page: _Page, folder: Path, figures: str) -> Path:
     parts = [f"# {page.title}\n"]
     for section in page.sections:
         stem = f"recipe-{section.heading}" if section.heading else page.name
@@ -170,13 +180,20 @@ def _write(page: _Page, folder: Path) -> Path:
         if len(page.sections) > 1:
             parts.append(f"## {section.heading}\n")
         parts.append(f"{section.text}\n![Sharp images above degraded ones and PSFs]({stem}.jpg)\n")
-        drawn = _parameters(section.recipe)
-        if drawn is not None:
-            drawn.quantize(_COLOURS).save(folder / f"{stem}.png", optimize=True)
-            parts.append(f"![How often each value of a parameter is drawn]({stem}.png)\n")
+        counted = _parameters(section.recipe, figures)
+        if counted is not None:
+            (folder / f"{stem}.{figures}").write_bytes(_smaller(counted) if figures == "png" else counted)
+            parts.append(f"![How often each value of a parameter is drawn]({stem}.{figures})\n")
     path = folder / f"{page.name}.md"
     path.write_text("\n".join(parts), encoding="utf-8")
     return path
+
+
+def _smaller(png: bytes) -> bytes:
+    """A picture of few colours as a PNG of no more."""
+    stored = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(_COLOURS).save(stored, "PNG", optimize=True)
+    return stored.getvalue()
 
 
 def _write_index(pages: Sequence[_Page], folder: Path) -> Path:
@@ -218,12 +235,12 @@ def _examples(recipe: Recipe, kind: str) -> Image.Image:
     return Image.fromarray(np.concatenate([_widened(row, width) for row in rows]))
 
 
-def _parameters(recipe: Recipe) -> Image.Image | None:
-    """A histogram of each parameter that varies, or None if none does."""
+def _parameters(recipe: Recipe, form: str) -> bytes | None:
+    """A histogram of each parameter that varies, as a file of a format, or None if none does."""
     draws = recipe.draws(_SEED, np.arange(_DRAWN, dtype=np.int64))
     columns = {name: _there(column) for name, column in recipe.sample(draws).items()}
     columns = {name: column for name, column in columns.items() if np.unique(column).size > 1}
-    return _histograms(columns) if columns else None
+    return _histograms(columns, form) if columns else None
 
 
 def _strip(images: NDArray[np.uint8], width: int = 0) -> NDArray[np.uint8]:
@@ -255,42 +272,36 @@ def _psfs(recipe: Recipe, pairs: Pairs) -> NDArray[np.uint8] | None:
     return np.stack([as_bytes(np.maximum(psf, 0)) for psf in shown])[..., None]
 
 
-def _matplotlib() -> Any:
-    try:
-        import matplotlib as mpl
-    except ImportError:
-        raise BlurgenError("the gallery is plotted by matplotlib: pip install 'blurgen[draw]'") from None
-    return mpl
-
-
 def _there(column: NDArray[Any]) -> NDArray[Any]:
     """The values of the samples that the stage took part in."""
     return column[column >= 0] if column.dtype.kind == "i" else column[~np.isnan(column)]
 
 
-def _histograms(columns: Mapping[str, NDArray[Any]]) -> Image.Image:
-    """A histogram of each column."""
-    _matplotlib()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+@look({"axes.labelsize": 7, "axes.titlesize": 7, "xtick.labelsize": 6.5, "ytick.labelsize": 6.5})
+def _histograms(columns: Mapping[str, NDArray[Any]], form: str) -> bytes:
+    """A histogram of each column, as a file of a format."""
+    from matplotlib.ticker import MaxNLocator
 
     rows = -(-len(columns) // _HISTOGRAMS)
-    figure = Figure(figsize=(10.0, 1.4 * rows), dpi=100, layout="constrained")
-    axes = figure.subplots(rows, _HISTOGRAMS, squeeze=False).ravel()
+    made = figure(10.0, 1.75 * rows)
+    axes = made.subplots(rows, _HISTOGRAMS, squeeze=False).ravel()
     for place in axes[len(columns) :]:
         place.set_axis_off()
-    for place, (name, column) in zip(axes, columns.items(), strict=False):
+    for number, (place, (name, column)) in enumerate(zip(axes, columns.items(), strict=False)):
         values, counts = np.unique(column, return_counts=True)
         if values.size <= _BARS:
             gap = np.diff(values).min()
-            place.bar(values, counts, width=0.8 * gap, color=_COLOUR)
+            place.bar(values, counts / column.size, width=0.8 * gap, color=BLUE)
         else:
-            place.hist(column, bins=30, color=_COLOUR)
-        *where, kind, parameter = name.split(".")
+            place.hist(column, bins=30, weights=np.full(column.size, 1 / column.size), color=BLUE)
+        *where, kind, _ = name.split(".")
         share = "" if column.size == _DRAWN else f" ({100 * column.size / _DRAWN:.3g} %)"
-        place.set_title(f"{'.'.join(where)}\n{kind}.{parameter}{share}", fontsize=5.5)
-        place.tick_params(labelsize=5, length=2)
-        place.set_yticks([])
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+        place.set_title(f"{'.'.join(where)}\n{kind}{share}")
+        place.set_xlabel(with_unit(name, short=True))
+        place.xaxis.set_major_locator(MaxNLocator(5, integer=column.dtype.kind == "i"))
+        place.grid(visible=False, axis="x")
+        place.yaxis.set_major_locator(MaxNLocator(3))
+        place.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+        if number % _HISTOGRAMS == 0:
+            place.set_ylabel("of the samples")
+    return drawn(made, form, 100)

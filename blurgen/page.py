@@ -354,11 +354,13 @@ def _drawn(laid: _LaidOut, form: str) -> bytes:
     axes.set(xlim=(0, laid.width), ylim=(laid.height, 0))
     for (left, top), text, size, ink in laid.words:
         ascent, _ = laid.face.font(size).getmetrics()
-        axes.text(left, top + ascent, laid.face.drawable(text), size=size, color=ink, va="baseline")
+        axes.text(left, top + ascent, laid.face.drawable(text), size=size, color=ink, parse_math=False)
     return drawn(made, form, _POINTS)
 
 
 def _rectangle(left: int, top: int, width: int, height: int, colour: str) -> Any:
     from matplotlib.patches import Rectangle
 
-    return Rectangle((left, top), width, height, facecolor=colour, linewidth=0, zorder=-1)  # images stand on it
+    return Rectangle(
+        (left, top), width, height, facecolor=colour, linewidth=0, zorder=-1
+    )  # images stand on it

@@ -17,6 +17,7 @@ from blurgen.known_psfs import known_psfs
 from blurgen.page import SEPARATOR, TEXT, TITLE, Page, Pane, Tile, check_pixels
 from blurgen.psf.composition import trimmed
 from blurgen.style import FAINT, INK
+from blurgen.units import unit_of
 
 if TYPE_CHECKING:
     from blurgen.pairs import PairFile
@@ -25,8 +26,6 @@ _SMALL_SIDE = 112  # about this high are small images drawn
 _LARGEST_SIDE = 256  # larger ones are reduced to this
 _PSF_SIDE = 144  # about this large is the largest PSF of a grid drawn
 _LEAST_PSF = 148  # … and this wide is its cell at least, for the text
-
-_UNITS = {"angle": "°"}
 
 
 def contact_sheet(
@@ -156,7 +155,7 @@ def short_params(params: Mapping[str, NDArray[Any]], row: int) -> list[str]:
         if value == -1 if whole else math.isnan(value):
             continue
         number = str(value) if whole else _short_number(value)
-        words.append(f"{short[name]} {number}{_UNITS.get(name.rpartition('.')[2], '')}")
+        words.append(f"{short[name]} {number}{'°' if unit_of(name) == '°' else ''}")
     return words
 
 

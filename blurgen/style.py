@@ -45,7 +45,11 @@ _DASHES: Final[tuple[Any, ...]] = (
     (0, (2.5, 1)),
 )
 _MARKS: Final = "os^Dv*P"
-BASELINE: Final = {"color": GREY, "linestyle": (0, (2, 2)), "linewidth": 1.3}  # of doing nothing
+BASELINE: Final[dict[str, Any]] = {
+    "color": GREY,
+    "linestyle": (0, (2, 2)),
+    "linewidth": 1.3,
+}  # of doing nothing
 
 _LOOK: Final[dict[str, Any]] = {
     "axes.axisbelow": True,
@@ -68,14 +72,14 @@ _LOOK: Final[dict[str, Any]] = {
     "image.composite_image": False,
     "image.interpolation": "none",
     "legend.fontsize": 8,
-    "legend.frameon": False,
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "pdf.fonttype": 42,  # text is text
     "svg.fonttype": "none",
     "svg.hashsalt": "blurgen",
     "text.color": INK,
-    "text.parse_math": False,  # names may hold a $
     "xtick.color": FAINT,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 8,
@@ -138,6 +142,11 @@ def series(number: int, *, marked: bool = True) -> dict[str, Any]:
     }
 
 
+def literally(text: str) -> str:
+    """A text that matplotlib shall not take for a formula, as a file's name may look like one."""
+    return text.replace("$", r"\$")
+
+
 def drawn(made: Figure, form: str, dpi: int = 150) -> bytes:
     """A figure as a file of a format, the same bytes every time."""
     stored = io.BytesIO()
@@ -167,14 +176,13 @@ def form_of(path: str | os.PathLike[str]) -> str:
     return form
 
 
-def checked_form(form: str) -> str:
-    """One of the formats.
+def check_form(form: str) -> None:
+    """See that pictures can be written in a format.
 
     Raises
     ------
     InputError
-        If it is none of them.
+        If they cannot.
     """
     if form not in FORMATS:
         raise InputError(f"figures {form!r}: png, svg or pdf is needed")
-    return form

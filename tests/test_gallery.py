@@ -50,7 +50,7 @@ def test_examples_show_sharp_over_blurred(pages):
 def test_only_what_varies_is_counted(pages):
     folder, _ = pages
     assert (folder / "recipe-mnist-motion.png").exists()
-    drawn = gallery._parameters(Recipe.from_dict({"name": "r", "stages": [{"box": {"size": 3}}]}))
+    drawn = gallery._parameters(Recipe.from_dict({"name": "r", "stages": [{"box": {"size": 3}}]}), "png")
     assert drawn is None
 
 

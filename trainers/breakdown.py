@@ -10,24 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.grouping import Group
-from trainers.files import written
+from blurgen.style import BASELINE, FAINT, figure, literally, look, series
+from blurgen.units import with_unit
+from trainers.plots import save
 
 _ACROSS = 3  # panels side by side
-_COLOURS = ("0.45", "tab:blue", "tab:orange", "tab:green")
 
 
+@look()
 def draw(
     path: Path,
     by_parameter: Mapping[str, list[Group]],
     psnr: Mapping[str, NDArray[np.float64]],
     title: str,
 ) -> None:
-    """Draw the mean PSNR of every group, by parameter and method, as a PNG.
+    """Draw the mean PSNR of every group, by parameter and method.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file; its ending tells the format.
     by_parameter : mapping
         Parameter → groups.
     psnr : mapping
@@ -36,14 +38,10 @@ def draw(
     title : str
         A line above.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     across = min(_ACROSS, len(by_parameter))
     down = -(-len(by_parameter) // across)
-    figure = Figure(figsize=(max(5.0, 4.2 * across), 0.9 + 3.1 * down), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    made = figure(max(5.0, 4.2 * across), 0.9 + 3.1 * down)
+    panels = made.subplots(down, across, squeeze=False, sharey=True).ravel()
     for panel, (parameter, some) in zip(panels, by_parameter.items(), strict=False):
         _panel(panel, parameter, some, psnr)
     for panel in panels[len(by_parameter) :]:
@@ -51,9 +49,9 @@ def draw(
     for row in range(down):
         panels[row * across].set_ylabel("PSNR / dB")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.suptitle(title, fontsize=11)
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    written(path, lambda partial: figure.savefig(partial, dpi=110))
+    made.suptitle(literally(title))
+    made.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    save(made, path)
 
 
 def _panel(panel: Any, parameter: str, some: list[Group], psnr: Mapping[str, NDArray[np.float64]]) -> None:
@@ -63,20 +61,19 @@ def _panel(panel: Any, parameter: str, some: list[Group], psnr: Mapping[str, NDA
     # those without the stage stand to the right, apart
     apart = places[-1] + 0.2 * (places[-1] - places[0])
     for number, (method, values) in enumerate(psnr.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+        line = series(number - 1) if number else {**BASELINE, "marker": "o"}
         means = [_mean(values[group.rows]) for group in with_stage]
-        panel.plot(places, means, "o-", color=colour, label=method, linewidth=1.6, markersize=3.5)
+        panel.plot(places, means, label=method, **line)
         if number < 2:
             low, high = zip(*(np.percentile(values[g.rows], (25, 75)) for g in with_stage), strict=True)
-            panel.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+            panel.fill_between(places, low, high, color=line["color"], alpha=0.15, linewidth=0)
         if without:
-            panel.plot([apart], [_mean(values[without[0].rows])], "s", color=colour, markersize=5)
+            panel.plot([apart], [_mean(values[without[0].rows])], color=line["color"], marker=line["marker"])
     if without:
-        panel.text(0.98, 0.03, "without", transform=panel.transAxes, ha="right", fontsize=8, color="0.35")
+        panel.text(0.98, 0.03, "without", transform=panel.transAxes, ha="right", color=FAINT)
     if all(place == int(place) for place in places):
         panel.xaxis.get_major_locator().set_params(integer=True)
-    panel.set_xlabel(parameter)
-    panel.grid(alpha=0.3)
+    panel.set_xlabel(with_unit(parameter))
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from blurgen.pairs import open_pairs
+from blurgen.style import INK, PAPER, check_form, figure, literally, look, series
 from trainers.checkpoint import STATE, load_network
 from trainers.console import Imports, StopError, command, say
 from trainers.console import run as run_command
@@ -26,14 +27,14 @@ from trainers.files import write_text, written
 from trainers.fit import fit
 from trainers.grid import CHANGEABLE, Cell, Record, check_options, grid, named_models, parsed_model
 from trainers.models import count_parameters
-from trainers.plots import sheet
+from trainers.plots import FEW, save, sheet
 from trainers.rows import levels
 from trainers.runs import read_data, read_metrics
 from trainers.tables import markdown, write_csv
 from trainers.unseen import unseen_rows
 
 _SAMPLES = 8
-_PAGE, _INK, _TITLE = (233, 234, 236), (32, 34, 38), 18
+_TITLE = 18
 _COLUMNS = (
     "file",
     "model",
@@ -92,6 +93,7 @@ def compare(
     models: Sequence[str],
     lr: Sequence[float] = (),
     out: str | os.PathLike[str] = "comparison",
+    figures: str = "png",
     quiet: bool = True,
     **options: Any,
 ) -> list[Result]:
@@ -110,8 +112,10 @@ def compare(
     lr : sequence of float
         First learning rates; none for that of the preset, or the usual one.
     out : path-like
-        The folder. It gets ``table.md``, ``table.csv``, ``losses.png`` with all held-out loss curves,
-        ``samples.png`` with all results on the same images, and the runs.
+        The folder. It gets ``table.md``, ``table.csv``, ``losses`` with all held-out loss curves as a
+        figure, ``samples.png`` with all results on the same images, and the runs.
+    figures : {"png", "svg", "pdf"}
+        The format of ``losses``.
     quiet : bool
         Say nothing.
     **options
@@ -130,6 +134,7 @@ def compare(
         If Ctrl-C asked to stop.
     """
     check_options(options)
+    check_form(figures)
     folder = Path(out)
     record = Record.opened(folder, options)
     cells = grid(pairs, models, lr, record, gray=bool(options.get("gray")))
@@ -151,7 +156,7 @@ def compare(
                 record.ended(cell.name, str(error))
                 errors.append(str(error))
         results.append(_result(cell, run, record.done[cell.name]))
-        _write(folder, results)
+        _write(folder, results, figures)
     if not any(result.metrics for result in results):
         raise TrainerError(errors[0] if errors else f"no training in '{folder}' went through an epoch")
     _sheet(folder, results)
@@ -230,7 +235,7 @@ def _table(results: Sequence[Result]) -> str:
     return markdown([headings[i] for i in kept], [[line[i] for i in kept] for line in lines], left=2)
 
 
-def _write(folder: Path, results: Sequence[Result]) -> None:
+def _write(folder: Path, results: Sequence[Result], figures: str) -> None:
     text = (
         "Scores are those of each training's best epoch, by the PSNR on its held-out pairs, in dB;\n"
         "the best of each file is bold. Minutes are those of training, without judging.\n\n"
@@ -238,38 +243,30 @@ def _write(folder: Path, results: Sequence[Result]) -> None:
     write_text(folder / "table.md", text + _table(results))
     write_csv(folder / "table.csv", _COLUMNS, [_row(result) for result in results])
     if any(result.metrics for result in results):
-        _curves(folder / "losses.png", results)
+        _curves(folder / f"losses.{figures}", results)
 
 
+@look()
 def _curves(path: Path, results: Sequence[Result]) -> None:
     """The held-out loss by epoch, one panel for each file, one line for each training."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     files = list(dict.fromkeys(result.cell.file for result in results))
     labels = list(dict.fromkeys(result.cell.label for result in results))
     across = min(3, len(files))
     down = -(-len(files) // across)
-    figure = Figure(figsize=(max(6.0, 4.6 * across), 0.8 + 3.6 * down), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    made = figure(max(6.0, 4.6 * across), 0.8 + 3.6 * down)
+    panels = made.subplots(down, across, squeeze=False, sharey=True).ravel()
     lines: dict[str, Any] = {}
     for panel, file in zip(panels, files, strict=False):
         for result in results:
             if result.cell.file != file or not result.metrics:
                 continue
-            colour = f"C{labels.index(result.cell.label) % 10}"
-            style = ("-", "--", ":", "-.")[labels.index(result.cell.label) // 10 % 4]
             epochs = [row["epoch"] for row in result.metrics]
             values = [row["val_loss"] for row in result.metrics]
-            marker = "o" if len(epochs) < 10 else ""
-            (lines[result.cell.label],) = panel.plot(
-                epochs, values, style, marker=marker, markersize=3.5, color=colour, linewidth=1.6
-            )
+            line = series(labels.index(result.cell.label), marked=len(epochs) < FEW)
+            (lines[result.cell.label],) = panel.plot(epochs, values, **line)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.set_title(file, fontsize=10)
+        panel.set_title(literally(file))
         panel.set_xlabel("epoch")
-        panel.grid(alpha=0.3, which="both")
     losses = [row["val_loss"] for result in results for row in result.metrics]
     if min(losses) > 0:
         panels[0].set_yscale("log")
@@ -279,10 +276,10 @@ def _curves(path: Path, results: Sequence[Result]) -> None:
         panels[row * across].set_ylabel("held-out loss")
     longest = max(map(len, lines))
     columns = max(
-        1, min(len(lines), int(figure.get_figwidth() * 10 / (longest + 6)))
+        1, min(len(lines), int(made.get_figwidth() * 10 / (longest + 6)))
     )  # about 10 letters an inch
-    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=columns, frameon=False)
-    written(path, lambda partial: figure.savefig(partial, dpi=120))
+    made.legend(lines.values(), map(literally, lines), loc="outside lower center", ncols=columns)
+    save(made, path)
 
 
 def _sheet(folder: Path, results: Sequence[Result]) -> None:
@@ -295,12 +292,12 @@ def _sheet(folder: Path, results: Sequence[Result]) -> None:
     font = ImageFont.load_default(_TITLE)
     head = 2 * _TITLE
     whole = Image.new(
-        "RGB", (max(page.width for _, page in pages), sum(page.height + head for _, page in pages)), _PAGE
+        "RGB", (max(page.width for _, page in pages), sum(page.height + head for _, page in pages)), PAPER
     )
     draw = ImageDraw.Draw(whole)
     top = 0
     for file, page in pages:
-        draw.text((16, top + head - 6), file, _INK, font, anchor="ls")
+        draw.text((16, top + head - 6), file, INK, font, anchor="ls")
         whole.paste(page, (0, top + head))
         top += page.height + head
     written(folder / "samples.png", lambda partial: whole.save(partial, "PNG"))
@@ -358,6 +355,7 @@ def _command(
     compiled: Annotated[bool | None, typer.Option("--compile", help="Compile the networks.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", "-s", help="Fixes all that is random.")] = None,
+    figures: Annotated[str, typer.Option(help="The format of the curves: png, svg or pdf.")] = "png",
     imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
@@ -384,6 +382,7 @@ def _command(
         models=[name for names in models for name in named_models(names)],
         lr=_rates(lr),
         out=out,
+        figures=figures,
         quiet=quiet,
         **{name: value for name, value in given.items() if value is not None},
     )

@@ -18,6 +18,7 @@ from torch import Tensor
 from blurgen.grouping import all_groups
 from blurgen.known_psfs import known_psfs
 from blurgen.pairs import PairFile, open_pairs
+from blurgen.style import check_form
 from trainers.assembly import chosen_device
 from trainers.breakdown import draw, mean_of
 from trainers.checkpoint import load_network
@@ -104,6 +105,7 @@ def evaluate(
     batch_size: int | None = None,
     device: str = "auto",
     precision: str = "fp32",
+    figures: str = "png",
     quiet: bool = True,
 ) -> list[Evaluation]:
     """Judge a run's network on files of pairs, and write a report on each.
@@ -131,6 +133,8 @@ def evaluate(
         As PyTorch names it; ``auto`` takes a GPU where there is one.
     precision : {"fp32", "bf16"}
         The arithmetic of the network.
+    figures : {"png", "svg", "pdf"}
+        The format of ``breakdown``.
     quiet : bool
         Say nothing.
 
@@ -138,7 +142,7 @@ def evaluate(
     -------
     list of Evaluation
         One for each file. Its folder holds ``report.md``, ``scores.csv`` with every pair, ``breakdown.csv``,
-        ``breakdown.png`` where something was drawn, and ``samples.png``.
+        ``breakdown`` as a figure where something was drawn, and ``samples.png``.
 
     Raises
     ------
@@ -149,6 +153,7 @@ def evaluate(
         raise TrainerError(f"classical {classical}: 0 or more pairs are needed")
     if precision not in ("fp32", "bf16"):
         raise TrainerError(f"precision {precision!r}: fp32 or bf16 is needed")
+    check_form(figures)
     place = chosen_device(device)
     network, options = load_network(run)
     network = network.to(place, memory_format=torch.channels_last)
@@ -166,7 +171,7 @@ def evaluate(
             _score_network(done, network, place, precision, batch_size, progress)
             restored = _score_classical(done, classical, progress)
             progress.end()
-            _write(done, run, _samples(done, network, place, precision, restored))
+            _write(done, run, _samples(done, network, place, precision, restored), figures)
             for line in _summary(done):
                 progress.say(line)
             found.append(done)
@@ -260,7 +265,9 @@ def _tensor(images: NDArray[Any]) -> Tensor:
 # ---- what is written and said ----
 
 
-def _write(done: Evaluation, run: str | os.PathLike[str], samples: Mapping[str, NDArray[Any]]) -> None:
+def _write(
+    done: Evaluation, run: str | os.PathLike[str], samples: Mapping[str, NDArray[Any]], figures: str
+) -> None:
     params = {name: np.asarray(column[done.rows]) for name, column in done.pairs.params.items()}
     by_parameter = all_groups(params)
     tables = [f"# {done.network} on {done.pairs.path.name}\n\n"]
@@ -292,7 +299,8 @@ def _write(done: Evaluation, run: str | os.PathLike[str], samples: Mapping[str, 
     )
     if by_parameter:
         curves = {method: metrics["PSNR"] for method, metrics in done.scores.items()}
-        draw(done.folder / "breakdown.png", by_parameter, curves, f"{done.network} on {done.pairs.path.name}")
+        title = f"{done.network} on {done.pairs.path.name}"
+        draw(done.folder / f"breakdown.{figures}", by_parameter, curves, title)
     page = sheet(samples)
     written(done.folder / "samples.png", lambda partial: page.save(partial, "PNG"))
 
@@ -435,6 +443,7 @@ def _command(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; by default a GPU if any.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    figures: Annotated[str, typer.Option(help="The format of the breakdown: png, svg or pdf.")] = "png",
     imports: Imports = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
@@ -447,6 +456,7 @@ def _command(
         batch_size=batch_size,
         device=device,
         precision=precision,
+        figures=figures,
         quiet=quiet,
     )
 

@@ -10,29 +10,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from blurgen.style import BASELINE, INK, PAPER, drawn, figure, form_of, literally, look, series
 from trainers.files import written
 
-_PAGE, _INK = (233, 234, 236), (32, 34, 38)
+FEW = 30  # epochs that get a mark each
 _MARGIN, _GAP, _TEXT = 16, 4, 13
 _SMALL_SIDE, _LARGEST_SIDE = 84, 320
 _MOST_COLUMNS = 16
 
 
+Curve = tuple[Sequence[float], Sequence[float]]  # places and values
+
+
+@look()
 def curves(
     path: Path,
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    lines: Mapping[str, Curve],
     *,
     x: str,
     y: str,
     log: bool = False,
     level: tuple[str, float] | None = None,
 ) -> None:
-    """Draw curves as a PNG.
+    """Draw curves.
 
     Parameters
     ----------
     path : Path
-        The file.
+        The file; its ending tells the format.
     lines : mapping
         Name → the curve's places and values.
     x, y : str
@@ -42,29 +47,42 @@ def curves(
     level : tuple, optional
         Name and height of a dashed line across.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    made = figure(7, 4.2)
+    axes = made.add_subplot()
+    curves_on(axes, lines, x=x, y=y, log=log, level=level)
+    if len(lines) > 1 or level is not None:
+        axes.legend()
+    save(made, path)
+
+
+def curves_on(
+    axes: Any,
+    lines: Mapping[str, Curve],
+    *,
+    x: str,
+    y: str,
+    log: bool = False,
+    level: tuple[str, float] | None = None,
+) -> None:
+    """Draw curves on axes; all is as of `curves`."""
     from matplotlib.ticker import MaxNLocator
 
-    # no pyplot: nothing global, no display
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, (places, values) in lines.items():
-        few = "o-" if len(places) < 30 else "-"
-        axes.plot(places, values, few, label=name, linewidth=1.6, markersize=3.5)
+    for number, (name, (places, values)) in enumerate(lines.items()):
+        axes.plot(places, values, label=literally(name), **series(number, marked=len(places) < FEW))
     if level is not None:
-        axes.axhline(level[1], color="0.4", linestyle="--", linewidth=1.2, label=level[0])
-    drawn = [value for _, values in lines.values() for value in values if np.isfinite(value)]
-    if log and drawn and min(drawn) > 0:
+        axes.axhline(level[1], label=level[0], **BASELINE)
+    heights = [value for _, values in lines.values() for value in values if np.isfinite(value)]
+    if log and heights and min(heights) > 0:
         axes.set_yscale("log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # epochs and steps are whole
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.grid(alpha=0.3)
-    if len(lines) > 1 or level is not None:
-        axes.legend()
-    written(path, lambda partial: figure.savefig(partial, dpi=120))
+
+
+def save(made: Any, path: Path) -> None:
+    """Write a figure in the format that the file's ending tells; within `look`."""
+    content = drawn(made, form_of(path))
+    written(path, lambda partial: partial.write_bytes(content))
 
 
 def sheet(rows: Mapping[str, NDArray[np.floating[Any]]], columns: int = _MOST_COLUMNS) -> Image.Image:
@@ -97,7 +115,7 @@ def sheet(rows: Mapping[str, NDArray[np.floating[Any]]], columns: int = _MOST_CO
     bands = -(-count // columns)
     band = len(names) * (tile[1] + _GAP) + _MARGIN
     page = Image.new(
-        "RGB", (left + columns * (tile[0] + _GAP) + _MARGIN, 2 * _MARGIN + bands * band - _MARGIN), _PAGE
+        "RGB", (left + columns * (tile[0] + _GAP) + _MARGIN, 2 * _MARGIN + bands * band - _MARGIN), PAPER
     )
     draw = ImageDraw.Draw(page)
     for line, name in enumerate(names):
@@ -105,7 +123,7 @@ def sheet(rows: Mapping[str, NDArray[np.floating[Any]]], columns: int = _MOST_CO
             across, down = sample % columns, sample // columns
             top = _MARGIN + down * band + line * (tile[1] + _GAP)
             if across == 0:
-                draw.text((_MARGIN, top + tile[1] / 2), name, _INK, font, anchor="lm")
+                draw.text((_MARGIN, top + tile[1] / 2), name, INK, font, anchor="lm")
             page.paste(_tile(rows[name][sample], tile), (left + across * (tile[0] + _GAP), top))
     return page
 

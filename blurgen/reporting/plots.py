@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -12,15 +11,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from blurgen import style
 from blurgen.grouping import Group
 from blurgen.reporting.findings import Levels, Parameter
 from blurgen.reporting.promises import nudged, shares
+from blurgen.units import with_unit
 
 Values = NDArray[Any]
 
 # stand for the style sheet's variables, which `_svg` puts in their place
 _INK, _FAINT, _LINE, _ONE, _TWO = "#010203", "#010204", "#010205", "#010206", "#010207"
 _VARIABLES = {_INK: "--ink", _FAINT: "--faint", _LINE: "--line", _ONE: "--one", _TWO: "--two"}
+_LOOK = {
+    "axes.edgecolor": _FAINT,
+    "axes.labelcolor": _FAINT,
+    "axes.labelpad": 2,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.7,
+    "axes.titlecolor": _FAINT,
+    "axes.titlesize": 7,
+    "grid.color": _LINE,
+    "savefig.transparent": True,
+    "text.color": _INK,
+    **{
+        f"{axis}tick.{name}": value
+        for axis in "xy"
+        for name, value in {
+            "color": _FAINT,
+            "labelcolor": _FAINT,
+            "labelsize": 7,
+            "major.pad": 2,
+            "major.size": 2.5,
+            "major.width": 0.7,
+            "minor.size": 1.5,
+        }.items()
+    },
+}
 _WIDE = 3.6  # inches; 72 units of the SVG each
 _BINS = 30
 _MOST_BARS = 40  # one for each value, as long as there are no more
@@ -30,26 +56,17 @@ _DECADES = 20.0  # a range that spans more than this factor stands on a logarith
 
 def figure(height: float, panels: int = 1, *, labelled: bool = False) -> tuple[Any, list[Any]]:
     """An empty figure and its panels, side by side, in the page's look."""
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(_WIDE, height), dpi=72)
+    made = style.figure(_WIDE, height, dpi=72, layout="none")
     axes = list(made.subplots(1, panels, squeeze=False)[0])
     made.subplots_adjust(
-        left=0.11,
+        left=0.18,
         right=0.985,
         top=0.94,
         bottom=(0.37 if labelled else 0.22) / height,
-        wspace=0.32 if panels > 1 else 0.0,
+        wspace=0.3 if panels > 1 else 0.0,
     )
     for axis in axes:
-        for side in ("top", "right"):
-            axis.spines[side].set_visible(False)
-        for side in ("left", "bottom"):
-            axis.spines[side].set_color(_FAINT)
-            axis.spines[side].set_linewidth(0.7)
-        axis.tick_params(colors=_FAINT, labelcolor=_FAINT, labelsize=7, length=2.5, width=0.7, pad=2)
-        axis.set_axisbelow(True)
-        axis.grid(visible=True, axis="y", color=_LINE, linewidth=0.6)
+        axis.grid(visible=False, axis="x")
     return made, axes
 
 
@@ -67,11 +84,8 @@ def svg(made: Any, alt: str, key: str) -> str:
     """
     import matplotlib as mpl
 
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": key, "font.family": ["DejaVu Sans"]}):
-        made.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    text = buffer.getvalue()
+    with mpl.rc_context({"svg.hashsalt": key}):
+        text = style.drawn(made, "svg", 72).decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', text))
@@ -85,18 +99,18 @@ def svg(made: Any, alt: str, key: str) -> str:
     return re.sub(r"\n\s*", "\n", text).strip()
 
 
+@style.look(_LOOK)
 def distribution(parameter: Parameter, key: str) -> str:
     """How often which values came, as bars, and how often they were promised, as a line."""
-    made, (axis,) = figure(1.75)
+    made, (axis,) = figure(1.9, labelled=True)
     values, promise = parameter.values.astype(np.float64), parameter.promise
     known = np.union1d(np.unique(values), promise.values)
     if known.size <= _MOST_BARS:
         _bars(axis, parameter, known)
     else:
         _histogram(axis, parameter, float(known[0]), float(known[-1]))
-    axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_locator(_ticks(4))
-    axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+    _shares_of(axis, "pairs")
+    axis.set_xlabel(with_unit(parameter.name, short=True))
     low, high = values.min(), values.max()
     alt = (
         f"Distribution of {parameter.name}: values from {low:.4g} to {high:.4g}, mean {values.mean():.4g}; "
@@ -136,7 +150,6 @@ def _histogram(axis: Any, parameter: Parameter, low: float, high: float) -> None
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,)))
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.tick_params(which="minor", color=_FAINT, length=1.5)
     else:
         axis.xaxis.set_major_locator(_ticks(6))
     axis.set_xlim(edges[0], edges[-1])
@@ -150,9 +163,10 @@ def _logarithmic(values: Values, low: float, high: float) -> bool:
     return middle - math.log(low * high) / 2 < math.log((low + high) / 2) - middle
 
 
+@style.look(_LOOK)
 def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: str) -> str:
     """Scores against a parameter: median and middle half of each group."""
-    made, axes = figure(1.35, len(scores))
+    made, axes = figure(1.55, len(scores), labelled=True)
     there = [group for group in groups if not np.isnan(group.place)]
     without = [group for group in groups if np.isnan(group.place)]
     places = [group.place for group in there]
@@ -172,18 +186,20 @@ def effect(name: str, groups: Sequence[Group], scores: dict[str, Values], key: s
             some = np.percentile(values[group.rows], (25, 50, 75))
             axis.vlines(apart, some[0], some[2], color=_TWO, linewidth=2.4, alpha=0.55)
             axis.plot([apart], [some[1]], "s", color=_TWO, markersize=3.4)
-        axis.set_title(label, fontsize=7, color=_FAINT, loc="left", pad=3)
+        axis.set_title(label, loc="left", pad=3)
         axis.yaxis.set_major_locator(_ticks(3))
         whole = all(place == int(place) for place in places)
         ticks = _ticks(3, whole=whole).tick_values(places[0], places[-1])
         axis.set_xticks([tick for tick in ticks if places[0] <= tick <= places[-1]])
         axis.margins(x=0.08)
+        axis.set_xlabel(with_unit(name, short=True))
         told.append(f"{label} from {middle[0]:.3g} at {places[0]:.3g} to {middle[-1]:.3g}")
     made.subplots_adjust(top=0.86)
     ends = f" at {places[-1]:.3g}"
     return svg(made, f"Medians against {name}: " + ", ".join(f"{one}{ends}" for one in told), key)
 
 
+@style.look(_LOOK)
 def histogram(values: Values, label: str, key: str, *, whole: bool = False) -> str:
     """How often which values came."""
     made, (axis,) = figure(2.1, labelled=True)
@@ -194,36 +210,35 @@ def histogram(values: Values, label: str, key: str, *, whole: bool = False) -> s
     else:
         edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     axis.stairs(np.histogram(values, edges)[0] / values.size, edges, fill=True, color=_ONE, alpha=0.75)
-    axis.set_ylim(bottom=0)
-    axis.yaxis.set_major_locator(_ticks(4))
-    axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
-    axis.set_xlabel(label, fontsize=7.5, color=_FAINT, labelpad=2)
+    _shares_of(axis, "pairs")
+    axis.set_xlabel(label)
     middle = float(np.median(values))
     axis.axvline(middle, color=_TWO, linewidth=1.5)
     return svg(made, f"{label}: from {low:.4g} to {high:.4g}, median {middle:.4g}", key)
 
 
+@style.look(_LOOK)
 def grey_levels(levels: Levels, key: str) -> str:
     """How often each grey level comes before and after, on a logarithmic scale."""
     made, (axis,) = figure(2.1, labelled=True)
     steps = np.arange(257) - 0.5
     lowest = 1.0
-    for counts, colour, style in ((levels.sharp, _ONE, "-"), (levels.blurred, _TWO, "-")):
+    for counts, colour, dashes in ((levels.sharp, _ONE, "-"), (levels.blurred, _TWO, (0, (4, 1.2)))):
         part = counts.sum(axis=0) / counts.sum()
         lowest = min(lowest, float(part[part > 0].min()))
-        axis.stairs(part, steps, baseline=None, color=colour, linewidth=1.3, linestyle=style)
+        axis.stairs(part, steps, baseline=None, color=colour, linewidth=1.3, linestyle=dashes)
     axis.set_yscale("log")
     axis.set_ylim(max(lowest / 2, 1e-8), 1.0)
-    axis.tick_params(which="minor", color=_FAINT, length=1.5)
     axis.set_xlim(-3, 258)
     axis.set_xticks([0, 64, 128, 192, 255])
     axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
-    axis.set_xlabel("grey level", fontsize=7.5, color=_FAINT, labelpad=2)
-    made.subplots_adjust(left=0.16)
+    axis.set_xlabel("grey level, 0 … 255")
+    axis.set_ylabel("of the pixels")
     alt = "How often each grey level comes, in sharp and in blurred images, on a logarithmic scale"
     return svg(made, alt, key)
 
 
+@style.look(_LOOK)
 def centroids(offsets: Values, key: str) -> str:
     """Where the centroids of PSFs lie about the middle pixel."""
     made, (axis,) = figure(2.1, labelled=True)
@@ -233,13 +248,21 @@ def centroids(offsets: Values, key: str) -> str:
     axis.set_xlim(-reach, reach)
     axis.set_ylim(reach, -reach)  # as in images, down is positive
     axis.set_aspect("equal", adjustable="box")
-    axis.grid(visible=True, axis="both", color=_LINE, linewidth=0.6)
+    axis.grid(visible=True, axis="both")
     axis.xaxis.set_major_locator(_ticks(4))
     axis.yaxis.set_major_locator(_ticks(4))
-    axis.set_xlabel("pixels to the right", fontsize=7.5, color=_FAINT, labelpad=2)
-    axis.set_ylabel("pixels down", fontsize=7.5, color=_FAINT, labelpad=1)
+    axis.set_xlabel("pixels to the right")
+    axis.set_ylabel("pixels down", labelpad=1)
     far = float(np.hypot(*offsets.T).max())
     return svg(made, f"Centroids of the PSFs: the farthest lies {far:.3g} pixels from the middle", key)
+
+
+def _shares_of(axis: Any, what: str) -> None:
+    """The values of an axis are shares, from none."""
+    axis.set_ylim(bottom=0)
+    axis.yaxis.set_major_locator(_ticks(4))
+    axis.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g} %")
+    axis.set_ylabel(f"of the {what}")
 
 
 def _square(colour: str) -> Any:

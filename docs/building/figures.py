@@ -8,44 +8,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 import blurgen
 from blurgen.stages.noise import PoissonGaussianNoise
-
-INK, BLUE, ORANGE, GREY = "#202226", "#2c5f86", "#c8642b", "#9aa0a8"  # told apart by the colour-blind, too
+from blurgen.style import BASELINE, BLUE, GREY, INK, RULE, VERMILION, drawn, figure, look
 
 
 def write(folder: Path) -> None:
     """Draw every figure as a PNG, and keep those files that would be the same."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in FIGURES.items():
-        stored = io.BytesIO()
-        draw().savefig(stored, format="png", dpi=130, metadata={"Software": None})
+        with look():
+            content = drawn(draw(), "png", 130)
         path = folder / f"{name}.png"
-        if not path.exists() or path.read_bytes() != stored.getvalue():
-            path.write_bytes(stored.getvalue())
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
 
 
 def _tiles(images: dict[str, Any], columns: int, side: float = 1.9, **shown: Any) -> Figure:
     """Images with a title each."""
     rows = -(-len(images) // columns)
-    figure = _figure(columns * side, rows * (side + 0.25))
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    made = figure(columns * side, rows * (side + 0.25))
+    panels = made.subplots(rows, columns, squeeze=False).flat
     for panel, (title, image) in zip(panels, images.items(), strict=True):
-        panel.imshow(image, cmap="gray", interpolation="nearest", **shown)
-        panel.set_title(title, fontsize=9, color=INK)
+        panel.imshow(image, **shown)
+        panel.set_title(title)
         panel.set_axis_off()
-    return figure
+    return made
 
 
 def _plate(columns: slice = slice(0, 90)) -> Any:
@@ -135,14 +127,13 @@ def curve() -> Figure:
     """How much light a byte stands for."""
     levels = np.arange(256) / 255
     light = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    figure = _figure(4.6, 3)
-    axes = figure.add_subplot()
+    made = figure(4.6, 3)
+    axes = made.add_subplot()
     axes.plot(levels * 255, light * 100, color=BLUE)
-    axes.plot([0, 255], [0, 100], color=GREY, linestyle="--", linewidth=1)
-    axes.set_xlabel("stored byte")
-    axes.set_ylabel("light, % of white")
-    axes.grid(alpha=0.3)
-    return figure
+    axes.plot([0, 255], [0, 100], **BASELINE)
+    axes.set_xlabel("stored byte, 0 … 255")
+    axes.set_ylabel("light / % of white")
+    return made
 
 
 def noise() -> Figure:
@@ -155,19 +146,23 @@ def noise() -> Figure:
     stage = PoissonGaussianNoise.model_validate({"gain": gain, "read_noise": read})
     draws = blurgen.load_recipe("untouched").draws(1, np.arange(len(levels)))
     noisy = stage.apply(flat, stage.sample(draws), draws)
-    figure = _figure(5, 3.2)
-    axes = figure.add_subplot()
+    made = figure(5, 3.2)
+    axes = made.add_subplot()
     axes.plot(levels, wanted, color=BLUE, label="K·x + (K·σ)²")
     axes.plot(
-        levels, noisy.var(axis=(1, 2, 3)), "o", color=ORANGE, markersize=4, label="measured on 128×128 pixels"
+        levels,
+        noisy.var(axis=(1, 2, 3)),
+        "o",
+        color=VERMILION,
+        markersize=4,
+        label="measured on 128×128 pixels",
     )
-    axes.axhline((gain * read) ** 2, color=GREY, linestyle="--", linewidth=1, label="read noise alone")
-    axes.set_xlabel("light, grey levels (255 is white)")
-    axes.set_ylabel("variance, grey levels²")
+    axes.axhline((gain * read) ** 2, **BASELINE, label="read noise alone")
+    axes.set_xlabel("light / grey levels (255 is white)")
+    axes.set_ylabel("variance / grey levels²")
     axes.set_ylim(0)
-    axes.legend(fontsize=8)
-    axes.grid(alpha=0.3)
-    return figure
+    axes.legend()
+    return made
 
 
 def draws() -> Figure:
@@ -179,27 +174,26 @@ def draws() -> Figure:
         for row in range(24)
     ]
     other = blurgen.degrade(images, "anime-motion", seed=2).params["0.motion.length"]
-    figure = _figure(6.4, 2.8)
-    axes = figure.add_subplot()
+    made = figure(6.4, 2.8)
+    axes = made.add_subplot()
     axes.plot(together, "o", color=BLUE, markersize=9, fillstyle="none", label="seed 1, all at once")
-    axes.plot(alone, ".", color=ORANGE, label="seed 1, each by itself")
+    axes.plot(alone, ".", color=VERMILION, label="seed 1, each by itself")
     axes.plot(other, "x", color=GREY, markersize=5, label="seed 2")
-    axes.set_xlabel("sample")
-    axes.set_ylabel("length, pixels")
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    axes.grid(alpha=0.3)
-    return figure
+    axes.set_xlabel("number of the sample")
+    axes.set_ylabel("length / px")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return made
 
 
 def crash() -> Figure:
     """The partial file, its journal, and what a crash leaves."""
-    figure = _figure(6.8, 2.4)
-    axes = figure.add_subplot()
+    made = figure(6.8, 2.4)
+    axes = made.add_subplot()
     noted, written, total = 9, 11, 16
     for row in range(total):
-        colour = BLUE if row < noted else ORANGE if row < written else "white"
+        colour = BLUE if row < noted else VERMILION if row < written else "white"
         axes.add_patch(Rectangle((row + 2, 1), 0.92, 0.8, facecolor=colour, edgecolor=INK, linewidth=0.8))
-    axes.add_patch(Rectangle((0, 1), 1.8, 0.8, facecolor=GREY, edgecolor=INK, linewidth=0.8))
+    axes.add_patch(Rectangle((0, 1), 1.8, 0.8, facecolor=RULE, edgecolor=INK, linewidth=0.8))
     axes.text(0.9, 1.4, "header", ha="center", va="center", fontsize=8)
     for x, text in (
         (6.5, "synced, then noted"),
@@ -217,7 +211,7 @@ def crash() -> Figure:
     )
     axes.set(xlim=(-0.2, total + 3), ylim=(0, 2.9))
     axes.set_axis_off()
-    return figure
+    return made
 
 
 def jpeg() -> Figure:
