@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from blurgen.cluster import Cluster
+    from blurgen.inline import Terminal
     from blurgen.pairs import PairFile
     from blurgen.pairs.shards import Shard
     from blurgen.recipe import Recipe
@@ -362,7 +363,13 @@ def info(
 @app.command(epilog="Example: blurgen show pairs.h5 --out sheet.png --indices 1,5,9")
 def show(
     file: _File,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write: NAME.png, .svg or .pdf.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The picture to write: NAME.png, .svg or .pdf.")
+    ] = None,
+    inline: Annotated[
+        bool,
+        typer.Option("--inline", help="Draw in the terminal: kitty, iTerm2, WezTerm …, or one with sixel."),
+    ] = False,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many pairs.")] = 24,
     start: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     indices: Annotated[
@@ -378,6 +385,9 @@ def show(
     from blurgen.pairs import open_pairs
     from blurgen.sheet import contact_sheet
 
+    if out is None and not inline:
+        raise typer.BadParameter("--out or --inline is needed")
+    terminal = _terminal() if inline else None
     pairs = open_pairs(file)
     if indices is not None:
         rows: Sequence[int] = _numbers("--indices", indices, int)
@@ -385,8 +395,11 @@ def show(
         raise InputError(f"start {start}: '{file}' holds the pairs 0 … {len(pairs) - 1}")
     else:
         rows = range(start, min(start + count, len(pairs)))
-    size = contact_sheet(pairs, rows, columns=columns, scale=scale).save(out)
-    say(f"{out}: {_many(len(rows), 'pair')}, {_times(size)} pixels")
+    page = contact_sheet(pairs, rows, columns=columns, scale=scale)
+    if terminal is not None:
+        sys.stdout.buffer.write(terminal.sequence(page.image(terminal.width)))
+    if out is not None:
+        say(f"{out}: {_many(len(rows), 'pair')}, {_times(page.save(out))} pixels")
 
 
 @app.command(epilog="Example: blurgen report pairs.h5 --out report.html")
@@ -647,6 +660,12 @@ def play(
 
 
 # ---- what commands print ----
+
+
+def _terminal() -> Terminal:
+    from blurgen.inline import this_terminal
+
+    return this_terminal()
 
 
 def _rendered(renderable: Any) -> str:

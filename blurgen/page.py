@@ -105,15 +105,20 @@ class Page:
     columns: int | None = None
     least: int = 150
 
-    def image(self) -> Image.Image:
+    def image(self, within: int | None = None) -> Image.Image:
         """The page as an RGB image, by Pillow alone.
+
+        Parameters
+        ----------
+        within : int, optional
+            Pixels that it shall not be wider than, as far as its columns are not given and one fits.
 
         Raises
         ------
         InputError
             If it would be too large.
         """
-        return _painted(_laid_out(self, _Face()))
+        return _painted(_laid_out(self, _Face(), within))
 
     def save(self, path: str | os.PathLike[str]) -> tuple[int, int]:
         """Write the page as PNG, SVG or PDF; it appears under its name only when it is whole.
@@ -251,7 +256,7 @@ class _LaidOut:
     words: list[tuple[tuple[int, int], str, int, str]]  # place, text, font size, colour
 
 
-def _laid_out(page: Page, face: _Face) -> _LaidOut:
+def _laid_out(page: Page, face: _Face, within: int | None = None) -> _LaidOut:
     widths = [pane.size[1] for pane in page.tiles[0].panes]
     width = max(sum(widths) + _GAP * (len(widths) - 1), page.least)
     pane_height = max(pane.size[0] for tile in page.tiles for pane in tile.panes)
@@ -263,6 +268,8 @@ def _laid_out(page: Page, face: _Face) -> _LaidOut:
     columns = page.columns
     if columns is None:
         columns = _columns(len(page.tiles), width + _BETWEEN, height + _BETWEEN)
+        if within is not None:
+            columns = max(1, min(columns, (within - 2 * _MARGIN + _BETWEEN) // (width + _BETWEEN)))
     elif columns < 1:
         raise InputError(f"columns {columns}: at least 1 is needed")
     columns = min(columns, len(page.tiles))
