@@ -140,13 +140,16 @@ def sixel(image: NDArray[np.uint8]) -> bytes:
     height, width = places.shape
     parts = [b'\x1bP0;1;0q"1;1;%d;%d' % (width, height)]
     parts += [b"#%d;2;%d;%d;%d" % (number, *colour) for number, colour in enumerate(palette.tolist())]
-    weights = (1 << np.arange(_BAND, dtype=np.uint8))[:, None]
+    across = np.arange(width)
     for top in range(0, height, _BAND):
         band = places[top : top + _BAND]
+        colours, which = np.unique(band, return_inverse=True)
+        bits = np.zeros((colours.size, width), np.uint8)
+        for row, line in enumerate(which.reshape(band.shape)):
+            bits[line, across] |= 1 << row
         lines = []
-        for colour in np.unique(band):
-            bits = ((band == colour) * weights[: band.shape[0]]).sum(axis=0, dtype=np.uint8)
-            run = _LONG_RUN.sub(_counted, (bits + 63).tobytes().rstrip(b"?"))
+        for colour, line in zip(colours, bits + 63, strict=True):  # 63 is ?, no pixel
+            run = _LONG_RUN.sub(_counted, line.tobytes().rstrip(b"?"))
             lines.append(b"#%d%b" % (colour, run))
         parts.append(b"$".join(lines) + b"-")
     parts.append(b"\x1b\\")
