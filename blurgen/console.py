@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -124,31 +125,23 @@ class Bar(Progress):
 
     def __init__(self, unit: str, beside: Callable[[], str] = str) -> None:
         super().__init__(unit, beside)
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
         self._bar: RichProgress | None = None
         self._task: Any = None
 
     def _show(self, done: int) -> None:
         if self._bar is None:
-            self._bar = _rich_bar(self._console, self.unit, self.beside)
+            self._bar = live_bar(*_columns(self.unit, self.beside))
             self._bar.start()
             self._task = self._bar.add_task(self.unit, total=self.total, completed=done)
         self._bar.update(self._task, completed=done)
-
-    def note(self, text: str) -> None:
-        """Say something beside."""
-        self._console.print(f"blurgen: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
 
-def _rich_bar(console: Any, unit: str, beside: Callable[[], str]) -> RichProgress:
+def _columns(unit: str, beside: Callable[[], str]) -> tuple[Any, ...]:
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -160,15 +153,84 @@ def _rich_bar(console: Any, unit: str, beside: Callable[[], str]) -> RichProgres
         def render(self, _: Task) -> Text:
             return Text(beside())
 
-    columns = (BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), Beside())
-    return RichProgress(*columns, console=console, transient=True)
+    return BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), Beside()
+
+
+def live_bar(*columns: Any, transient: bool = True) -> RichProgress:
+    """A bar on standard error that leaves the lines of others whole: prints, warnings, and what loggers say.
+
+    They appear above it, at their full length. What does not go through Python's streams cannot be seen here.
+
+    Parameters
+    ----------
+    *columns : ProgressColumn
+        Rich's, of which it consists.
+    transient : bool
+        Whether it vanishes at the end.
+    """
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.progress import Progress as RichProgress
+
+    class Fitted:
+        """What is cut to the terminal's width, though lines of others are not."""
+
+        def __init__(self, content: RenderableType) -> None:
+            self.content = content
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            cut = options.update(no_wrap=True, overflow="ellipsis")
+            for line in console.render_lines(self.content, cut, pad=False)[:1]:
+                yield from line
+
+    class Whole(RichProgress):
+        moved: tuple[tuple[logging.StreamHandler[Any], TextIO], ...] = ()
+
+        def get_renderable(self) -> RenderableType:
+            return Fitted(super().get_renderable())
+
+        def start(self) -> None:
+            out, err = sys.stdout, sys.stderr
+            super().start()
+            # loggers keep the streams that they found
+            self.moved = tuple((handler, handler.stream) for handler in _handlers_on(out, err))
+            for handler, stream in self.moved:
+                handler.setStream(sys.stdout if stream is out else sys.stderr)
+
+        def stop(self) -> None:
+            for handler, stream in self.moved:
+                handler.setStream(stream)
+            self.moved = ()
+            super().stop()
+
+    return Whole(
+        *columns,
+        console=Console(stderr=True, soft_wrap=True),
+        transient=transient,
+        redirect_stdout=sys.stdout.isatty(),  # what goes into a file does not meet the bar
+    )
+
+
+def _handlers_on(*streams: TextIO) -> list[logging.StreamHandler[Any]]:
+    known = [logging.root, *logging.root.manager.loggerDict.values()]
+    return [
+        handler
+        for logger in known
+        if isinstance(logger, logging.Logger)
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler) and any(handler.stream is one for one in streams)
+    ]
+
+
+def on_terminal() -> bool:
+    """Whether standard error is a terminal that can move its cursor."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def shown_progress(quiet: bool, unit: str = "pairs", beside: Callable[[], str] = str) -> Progress:
     """What shows progress here: nothing, a bar on a terminal, else lines."""
     if quiet:
         return Progress(unit, beside)
-    return (Bar if sys.stderr.isatty() else Lines)(unit, beside)
+    return (Bar if on_terminal() else Lines)(unit, beside)
 
 
 def clock(seconds: float) -> str:

@@ -14,7 +14,7 @@ import typer
 import typer.main
 import yaml
 
-from blurgen.console import clock
+from blurgen.console import clock, live_bar, on_terminal
 from blurgen.errors import BlurgenError
 from trainers.errors import TrainerError, is_out_of_memory
 from trainers.imports import run_imports
@@ -182,8 +182,7 @@ class Progress:
         self._unit = unit
         self._bar: Any = None
         self._task: Any = None
-        self._console: Any = None
-        self._terminal = not quiet and sys.stderr.isatty()
+        self._terminal = not quiet and on_terminal()
         self._begun = self._said = 0.0
         self._first = 0
 
@@ -193,19 +192,14 @@ class Progress:
         self._what, self._total, self._first = what, total, done
         self._begun = self._said = time.monotonic()
         if self._terminal:
-            from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
 
-            self._console = Console(stderr=True)
-            self._bar = Bar(
+            self._bar = live_bar(
                 TextColumn("{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}"),
                 TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
             )
             self._bar.start()
             self._task = self._bar.add_task(what, total=total, completed=done, note="")

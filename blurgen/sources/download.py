@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
+from blurgen.console import live_bar, on_terminal
 from blurgen.errors import SourceError
 
 # Where the files of each data set are published, tried in this order.
@@ -230,15 +231,13 @@ def _check_redirect(asked: str, response: Any, **_: Any) -> None:
 @contextlib.contextmanager
 def _progress(label: str, present: int, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a progress bar if standard error is a terminal; gives what is to be told of new bytes."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not on_terminal():
         yield lambda size: None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with live_bar(*columns, transient=False) as progress:
         task = progress.add_task(label, total=total, completed=present)
         yield lambda size: progress.advance(task, size)
 
