@@ -15,7 +15,7 @@ from trainers.console import command, say
 from trainers.console import run as run_command
 from trainers.errors import TrainerError
 from trainers.options import Options
-from trainers.plots import Curve, curves_on, save
+from trainers.plots import Curve, curves_on, loss_label, save
 from trainers.runs import read_data, read_metrics
 
 
@@ -62,7 +62,7 @@ def draw_curves(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[s
         level = ("doing nothing", float(read_data(folders[0])["nothing"]["psnr"]))
     made = figure(9.0, 3.6)
     left, right = made.subplots(1, 2)
-    curves_on(left, losses, x="epoch", y=f"loss ({_loss(folders)})", log=True)
+    curves_on(left, losses, x="epoch", y=loss_label(*_losses(folders)), log=True)
     curves_on(right, psnrs, x="epoch", y="PSNR / dB", level=level)
     for axes in (left, right):
         axes.legend()
@@ -74,9 +74,9 @@ def _curve(rows: Sequence[dict[str, float]], column: str) -> Curve:
     return [row["epoch"] for row in rows], [row[column] for row in rows]
 
 
-def _loss(folders: Sequence[Path]) -> str:
+def _losses(folders: Sequence[Path]) -> list[str]:
     """The losses' names, as the runs' options have them."""
-    return ", ".join(dict.fromkeys(Options.read(folder / "options.yaml").loss for folder in folders))
+    return list(dict.fromkeys(Options.read(folder / "options.yaml").loss for folder in folders))
 
 
 # ---- command ----

@@ -79,6 +79,11 @@ def curves_on(
     axes.set_ylabel(y)
 
 
+def loss_label(*names: str) -> str:
+    """What the axis of losses says."""
+    return f"loss ({', '.join(names)}){' / dB' if names == ('psnr',) else ''}"
+
+
 def save(made: Any, path: Path) -> None:
     """Write a figure in the format that the file's ending tells; within `look`."""
     content = drawn(made, form_of(path))

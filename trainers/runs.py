@@ -23,7 +23,7 @@ from trainers.files import write_text, written
 from trainers.loop import Epoch, Scores, State
 from trainers.models import Network
 from trainers.options import Options
-from trainers.plots import curves, sheet
+from trainers.plots import curves, loss_label, sheet
 
 COLUMNS = (
     "epoch",
@@ -115,7 +115,7 @@ class Run:
             self.path / "loss.png",
             {name: (places, [row[column] for row in self._rows]) for name, column in losses.items()},
             x="epoch",
-            y=f"loss ({self._options.loss})",
+            y=loss_label(self._options.loss),
             log=True,
         )
         curves(
