@@ -8,7 +8,7 @@ from PIL import Image
 
 from blurgen import gallery
 from blurgen.cli import main
-from blurgen.errors import RecipeError
+from blurgen.errors import InputError, RecipeError
 from blurgen.recipe import Recipe, families, load_recipe
 
 
@@ -52,6 +52,26 @@ def test_only_what_varies_is_counted(pages):
     assert (folder / "recipe-mnist-motion.png").exists()
     drawn = gallery._parameters(Recipe.from_dict({"name": "r", "stages": [{"box": {"size": 3}}]}), "png")
     assert drawn is None
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_histograms_are_written_in_the_format_asked_for(tmp_path, form):
+    gallery.write_gallery(tmp_path, ["motion"], figures=form)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == sorted([".jpg", ".md", f".{form}"])
+    assert f"](stage-motion.{form})" in (tmp_path / "stage-motion.md").read_text()
+
+
+def test_histograms_name_units_and_shares(tmp_path):
+    gallery.write_gallery(tmp_path, ["motion"], figures="svg")
+    text = (tmp_path / "stage-motion.svg").read_text()
+    for label in ("length / px", "angle / °", "of the samples"):
+        assert f">{label}</text>" in text
+
+
+def test_other_formats_are_refused_before_any_work(tmp_path):
+    with pytest.raises(InputError, match="figures 'gif': png, svg or pdf is needed"):
+        gallery.write_gallery(tmp_path / "none", ["motion"], figures="gif")
+    assert not (tmp_path / "none").exists()
 
 
 def test_severities_share_a_page():

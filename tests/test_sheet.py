@@ -1,14 +1,19 @@
+import base64
 import io
+import re
+import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from shared_data import shared
 
 import blurgen
-from blurgen import sheet
-from blurgen.errors import FileError, InputError
-from blurgen.sheet import as_bytes, contact_sheet, psf_grid, save_png, short_params
+from blurgen import page as layout
+from blurgen import sheet, style
+from blurgen.errors import BlurgenError, FileError, InputError
+from blurgen.sheet import as_bytes, short_params
 
 MIXTURE = """
 name: mixture
@@ -35,6 +40,17 @@ def of_images(folder, name, shape, recipe, **options):
     np.save(folder / f"{name}.npy", images)
     out = blurgen.make(f"npy:{folder / name}.npy", folder / f"{name}.h5", recipe, **options)
     return blurgen.open_pairs(out)
+
+
+def contact_sheet(*arguments, **options):
+    return sheet.contact_sheet(*arguments, **options).image()
+
+
+def psf_grid(*arguments, **options):
+    return sheet.psf_grid(*arguments, **options).image()
+
+
+PAPER = ImageColor.getrgb(style.PAPER)
 
 
 def find(page, block):
@@ -114,7 +130,7 @@ def test_columns_and_scale_are_obeyed(digits):
 
 def test_same_bytes_every_time(digits, tmp_path):
     for name in ("a", "b"):
-        save_png(contact_sheet(digits, range(6)), tmp_path / f"{name}.png")
+        sheet.contact_sheet(digits, range(6)).save(tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
@@ -164,24 +180,24 @@ def test_words_stay_within_their_tile(folder):
     recipe = blurgen.Recipe.from_yaml(MIXTURE)
     pairs = of_images(folder, "mixture", (12, 28, 28), recipe)
     page = np.asarray(contact_sheet(pairs, range(12), columns=3))
-    assert (page[:, -20:] == sheet._PAGE).all()
-    assert (page[-15:] == sheet._PAGE).all()
+    assert (page[:, -20:] == PAPER).all()
+    assert (page[-15:] == PAPER).all()
     width = (page.shape[1] - 2 * 20 - 2 * 18) // 3
     for column in (1, 2):  # nothing between the tiles
         left = 20 + column * width + (column - 1) * 18
-        below = page[sheet._TITLE + 80 :, left : left + 18]
-        assert (below == sheet._PAGE).all()
+        below = page[layout.TITLE + 80 :, left : left + 18]
+        assert (below == PAPER).all()
 
 
 def test_wrapping_loses_no_word():
     words = [f"parameter{i} {i}.25" for i in range(9)]
-    lines = sheet._wrapped(words, 260, 12)
+    lines = layout._Face().wrapped(words, 260, 12)
     assert len(lines) > 1
     assert "   ".join(lines) == "   ".join(words)
-    assert all(sheet._width(line, 12) <= 260 for line in lines)
-    (cut,) = sheet._wrapped(["x" * 200], 100, 12)
+    assert all(layout._Face().width(line, 12) <= 260 for line in lines)
+    (cut,) = layout._Face().wrapped(["x" * 200], 100, 12)
     assert cut.endswith("x…")
-    assert sheet._width(cut, 12) <= 100
+    assert layout._Face().width(cut, 12) <= 100
 
 
 def test_short_params_leaves_out_what_took_no_part():
@@ -204,7 +220,7 @@ def test_short_params_leaves_out_what_took_no_part():
 
 
 def test_letters_that_the_font_lacks_are_replaced():
-    assert sheet._drawable("28×28, σ 1–2, é, 漢, 5°…") == "28x28, s 1-2, e, ?, 5°…"
+    assert layout._Face().drawable("28×28, σ 1–2, é, 漢, 5°…") == "28x28, s 1-2, e, ?, 5°…"
 
 
 def test_psfs_stand_on_one_scale_with_their_numbers():
@@ -248,21 +264,24 @@ def test_an_empty_grid_is_refused():
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("a.jpg", InputError, r"ends in \.png"),
+        ("a.jpg", InputError, r"'.*a\.jpg'.* ends in \.png, \.svg or \.pdf is needed"),
+        ("a", InputError, r"'.*a'.* ends in \.png"),
+        ("none/a.svg", FileError, "there is no folder"),
         ("none/a.png", FileError, "there is no folder"),
         ("folder.png", FileError, "it is a folder"),
         ("x" * 300 + ".png", FileError, "cannot be written: File name too long"),
     ],
 )
-def test_what_cannot_be_written_is_said(tmp_path, name, error, message):
+def test_what_cannot_be_written_is_said(digits, tmp_path, name, error, message):
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(error, match=message):
-        save_png(Image.new("RGB", (2, 2)), tmp_path / name)
+        sheet.contact_sheet(digits, [0]).save(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
 
 
-def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
-    path = save_png(Image.new("RGB", (2, 2)), tmp_path / "a.png")
+def test_a_failed_write_leaves_the_old_picture(digits, tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    sheet.contact_sheet(digits, [0]).save(path)
     before = path.read_bytes()
 
     def full(self, file, kind):
@@ -271,13 +290,14 @@ def test_a_failed_write_leaves_the_old_picture(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(FileError, match=r"a\.png' cannot be written: No space left on device"):
-        save_png(Image.new("RGB", (3, 3)), path)
+        sheet.contact_sheet(digits, [1]).save(path)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_pictures_are_whole(digits, tmp_path):
-    path = save_png(contact_sheet(digits, [0]), tmp_path / "a.PNG")
+    path = tmp_path / "a.PNG"
+    assert sheet.contact_sheet(digits, [0]).save(path) == contact_sheet(digits, [0]).size
     with Image.open(io.BytesIO(path.read_bytes())) as image:
         image.load()
         assert image.format == "PNG"
@@ -289,3 +309,89 @@ def test_real_digits(tmp_path):
     page = np.asarray(contact_sheet(pairs, range(24)))
     for row in (0, 23):
         assert find(page, enlarged(pairs.blurred[row], 4))
+
+
+# ---- SVG and PDF ----
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def svg_images(root):
+    """Of each image: left, top, scale, and its pixels."""
+    for element in root.iter(f"{SVG}image"):
+        content = base64.b64decode(element.get("{http://www.w3.org/1999/xlink}href").partition(",")[2])
+        scale, _, _, down, left, top = map(float, re.findall(r"-?[\d.]+", element.get("transform")))
+        assert scale == down
+        assert "image-rendering:pixelated" in element.get("style")
+        yield left, top, scale, np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def test_images_of_an_svg_are_pixel_for_pixel_where_the_png_has_them(digits, tmp_path):
+    made = sheet.contact_sheet(digits, [7, 2], columns=2)
+    width, height = made.save(tmp_path / "a.svg")
+    root = ElementTree.parse(tmp_path / "a.svg").getroot()
+    assert root.get("viewBox") == f"0 0 {width} {height}"
+    painted = np.asarray(made.image())
+    assert painted.shape[:2] == (height, width)
+    found = list(svg_images(root))
+    assert len(found) == 6
+    for number, images in enumerate((digits.sharp, digits.blurred)):
+        for tile, row in enumerate((7, 2)):
+            left, top, scale, pixels = found[3 * tile + number]
+            assert scale == 4
+            np.testing.assert_array_equal(pixels, np.broadcast_to(images[row], (28, 28, 3)))
+    for left, top, scale, pixels in found:  # PSFs, too
+        block = enlarged(pixels, int(scale))
+        ((down, right),) = [place for place in find(painted, block) if place == (top, left)]
+        assert (down, right) == (top, left)
+
+
+def test_the_text_of_an_svg_is_text(digits, tmp_path):
+    sheet.contact_sheet(digits, range(4)).save(tmp_path / "a.svg")
+    texts = [element.text for element in ElementTree.parse(tmp_path / "a.svg").getroot().iter(f"{SVG}text")]
+    words = " ".join(texts).replace("\N{NO-BREAK SPACE}", " ")
+    assert texts[0] == "digits.h5"
+    assert "40 pairs of 28×28×1   ·   recipe mnist-motion   ·   seed 3" in words
+    assert f"#3   label {digits.label[3]}" in words
+    assert all(word in words for word in short_params(digits.params, 3))
+    assert not list(ElementTree.parse(tmp_path / "a.svg").getroot().iter(f"{SVG}use"))  # no glyphs
+
+
+def test_a_pdf_has_the_same_images_and_its_text_is_text(digits, tmp_path):
+    pypdf = pytest.importorskip("pypdf")
+    width, height = sheet.contact_sheet(digits, [5], columns=1).save(tmp_path / "a.pdf")
+    (page,) = pypdf.PdfReader(tmp_path / "a.pdf").pages
+    assert (page.mediabox.width, page.mediabox.height) == (width, height)
+    text = page.extract_text().replace("\N{NO-BREAK SPACE}", " ")
+    assert "28×28×1" in text
+    assert f"#5   label {digits.label[5]}" in text
+    images = [np.asarray(one.image.convert("RGB")) for one in page.images]
+    assert [image.shape[0] for image in images[:2]] == [28, 28]
+    for image, wanted in zip(images, (digits.sharp[5], digits.blurred[5]), strict=False):
+        # rows from the bottom up, as the axis of a PDF points
+        np.testing.assert_array_equal(image[::-1], np.broadcast_to(wanted, (28, 28, 3)))
+    assert len(images) == 3
+
+
+@pytest.mark.parametrize("form", ["svg", "pdf"])
+def test_the_same_bytes_every_time_whatever_matplotlib_was_told(digits, tmp_path, monkeypatch, form):
+    import matplotlib as mpl
+
+    sheet.contact_sheet(digits, range(3)).save(tmp_path / f"a.{form}")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    with mpl.rc_context({"font.family": "serif", "svg.fonttype": "path", "savefig.transparent": True}):
+        sheet.contact_sheet(digits, range(3)).save(tmp_path / f"b.{form}")
+    assert (tmp_path / f"a.{form}").read_bytes() == (tmp_path / f"b.{form}").read_bytes()
+
+
+def test_letters_beyond_the_font_are_question_marks_in_svg_too():
+    with style.look():
+        assert layout._PlotFace().drawable("28×28, σ 1–2, é, 漢, 5°…") == "28×28, σ 1–2, é, ?, 5°…"
+
+
+def test_without_matplotlib_there_is_png(digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.style", None)
+    sheet.contact_sheet(digits, [0]).save(tmp_path / "a.png")
+    with pytest.raises(BlurgenError, match=r"drawn by matplotlib: pip install 'blurgen\[draw\]'"):
+        sheet.contact_sheet(digits, [0]).save(tmp_path / "a.svg")
