@@ -327,6 +327,7 @@ def test_progress_is_shown_on_a_terminal(server, mirrors, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
     for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "120"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     download.fetch("x", "f.gz", SHA256)
     shown = capsys.readouterr().err
     assert "f.gz" in shown
