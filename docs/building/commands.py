@@ -9,9 +9,9 @@ from typing import Any
 import typer.main
 
 from blurgen.cli import app as blurgen_app
-from trainers import compare, deblur, evaluate, export, fit
+from trainers import compare, curves, deblur, evaluate, export, fit
 
-TRAINERS = (fit, evaluate, deblur, compare, export)
+TRAINERS = (fit, evaluate, curves, deblur, compare, export)
 _HEAD = """\
 # The command line
 

@@ -115,7 +115,8 @@ def test_done_again_nothing_is_trained(done, files, monkeypatch):
     out, before = done
     monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("trained again"))
     table = (out / "table.csv").read_bytes()
-    again = compare(files, models=MODELS_ASKED, lr=[1e-3, 4e-3], out=out, **SHORT)
+    again = compare(files, models=MODELS_ASKED, lr=[1e-3, 4e-3], out=out, figures="pdf", **SHORT)
+    assert (out / "losses.pdf").read_bytes().startswith(b"%PDF-")
     assert [result.metrics for result in again] == [result.metrics for result in before]
     assert (out / "table.csv").read_bytes() == table
 
