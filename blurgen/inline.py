@@ -23,7 +23,8 @@ from blurgen.errors import InputError
 
 _INSTEAD: Final = "write a file instead, --out sheet.png"
 _KITTY_TERMS: Final = ("xterm-kitty", "xterm-ghostty")
-_ITERM2_PROGRAMS: Final = ("iTerm.app", "WezTerm", "vscode", "mintty")
+_ITERM2_PROGRAMS: Final = ("iTerm.app", "WezTerm", "mintty")
+_BOTH_OR_NONE: Final = "vscode"  # knows iTerm2's, of all colours, and sixel, unless pictures are switched off
 _KITTY_CHUNK: Final = 4096  # base64 letters of an escape, at most
 _ATTRIBUTES: Final = re.compile(rb"\x1b\[\?([\d;]+)c")  # the answer to what the terminal can do
 _SIXEL: Final = b"4"  # among them
@@ -98,14 +99,18 @@ def protocol_of(environment: Mapping[str, str], attributes: Callable[[], bytes])
     term = environment.get("TERM", "")
     if term == "dumb":
         return None
+    program = environment.get("TERM_PROGRAM", "")
     # those between us and the terminal let no foreign sequences through, and answer for themselves
-    if not (environment.get("TMUX") or environment.get("STY")):
+    between = bool(environment.get("TMUX") or environment.get("STY"))
+    if not between:
         if term in _KITTY_TERMS or environment.get("KITTY_WINDOW_ID"):
             return "kitty"
-        if environment.get("TERM_PROGRAM") in _ITERM2_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
+        if program in _ITERM2_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
             return "iterm2"
     found = _ATTRIBUTES.search(attributes())
-    return "sixel" if found and _SIXEL in found[1].split(b";")[1:] else None
+    if not found or _SIXEL not in found[1].split(b";")[1:]:
+        return None
+    return "iterm2" if program == _BOTH_OR_NONE and not between else "sixel"
 
 
 # ---- the protocols ----

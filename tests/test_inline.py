@@ -14,6 +14,7 @@ from PIL import Image
 
 import blurgen
 from blurgen import inline
+from blurgen.cli import main
 from blurgen.inline import Terminal, iterm2, kitty, protocol_of, sixel
 from blurgen.sheet import contact_sheet
 
@@ -140,7 +141,9 @@ def test_sixels_of_many_colours_are_near_and_right_in_the_mean():
         ({"TERM": "xterm-ghostty"}, None, "kitty"),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, None, "iterm2"),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, None, "iterm2"),
-        ({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode"}, None, "iterm2"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode"}, b"\x1b[?62;4;9;22c", "iterm2"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode"}, b"\x1b[?1;2c", None),
+        ({"TERM": "screen", "TERM_PROGRAM": "vscode", "TMUX": "/tmp/x"}, b"\x1b[?1;2;4c", "sixel"),
         ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, None, "iterm2"),
         ({"TERM": "xterm"}, b"\x1b[?62;4;9;22c", "sixel"),
         ({"TERM": "xterm"}, b"typed ahead\x1b[?63;1;2;4c", "sixel"),
@@ -180,6 +183,13 @@ def test_what_is_too_wide_is_reduced(protocol, read):
 def test_no_terminal_is_said():
     with pytest.raises(blurgen.BlurgenError, match=r"standard output is no terminal.* --out sheet\.png"):
         inline.this_terminal()
+
+
+def test_the_command_says_so_in_one_sentence(digits, capsys):
+    assert main(["show", str(digits), "--inline"]) == 1
+    assert capsys.readouterr().err.startswith("blurgen: standard output is no terminal")
+    assert main(["show", str(digits)]) == 2
+    assert "--out or --inline is needed" in capsys.readouterr().err
 
 
 # ---- a terminal that is played ----
