@@ -1,6 +1,5 @@
 """The look of plots, their formats, and the units on their axes."""
 
-import inspect
 import io
 import itertools
 import re
@@ -14,6 +13,7 @@ from blurgen.errors import InputError
 from blurgen.gallery import stage_examples
 from blurgen.recipe import Recipe
 from blurgen.stages import KINDS
+from blurgen.stages.descriptions import description
 from blurgen.units import unit_of, with_unit
 
 # what a person without green cones sees, in linear light: Machado, Oliveira and Fernandes (2009)
@@ -110,12 +110,11 @@ def varied():
     """The parameters that stages record, by their last two words, and what their docstrings say of them."""
     for kind, stages in stage_examples().items():
         recipe = Recipe.from_dict({"name": kind, "stages": stages})
-        doc = inspect.getdoc(KINDS[kind])
+        said = description(KINDS[kind]).parameters
         for name in recipe.sample(recipe.draws(1, np.arange(2))):
             *_, owner, parameter = name.split(".")
-            said = re.search(rf"^(?:[\w, ]*\b)?{parameter}\b[\w, ]*:[^\n]*\n((?: +[^\n]*\n?)+)", doc, re.M)
-            if owner == kind and said:
-                yield f"{kind}.{parameter}", " ".join(said[1].split())
+            if owner == kind and parameter in said:
+                yield f"{kind}.{parameter}", said[parameter].text
 
 
 def test_units_are_those_of_the_docstrings():
