@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from blurgen.errors import BlurgenError, InputError
+from blurgen.errors import BlurgenError, InputError, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,8 +143,8 @@ def series(number: int, *, marked: bool = True) -> dict[str, Any]:
 
 
 def literally(text: str) -> str:
-    """A text that matplotlib shall not take for a formula, as a file's name may look like one."""
-    return text.replace("$", r"\$")
+    """A text as it is, as matplotlib takes it: a file's name may look like a formula, or break a line."""
+    return printable(text).replace("$", r"\$")
 
 
 def drawn(made: Figure, form: str, dpi: int = 150) -> bytes:

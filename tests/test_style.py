@@ -66,7 +66,7 @@ def plot(form):
     with style.look():
         made = style.figure(2, 1)
         axes = made.add_subplot()
-        axes.plot([0, 1], [1, 10], label=style.literally("a$b$c"), **style.series(1))
+        axes.plot([0, 1], [1, 10], label=style.literally("a$b$c\x1b"), **style.series(1))
         axes.set_yscale("log")
         axes.legend()
         return style.drawn(made, form)
@@ -89,7 +89,7 @@ def test_formats_are_what_their_names_say():
     assert plot("pdf").startswith(b"%PDF-")
     svg = plot("svg").decode()
     assert "<svg" in svg
-    assert ">a$b$c</text>" in svg
+    assert r">a$b$c\x1b</text>" in svg
 
 
 @pytest.mark.parametrize(("name", "form"), [("a.png", "png"), ("b/a.SVG", "svg"), ("a.b.pdf", "pdf")])
