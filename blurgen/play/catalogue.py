@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
@@ -17,19 +17,8 @@ from blurgen.distributions import Distribution, parse, tidy
 from blurgen.stages import KINDS, Stage
 from blurgen.stages.descriptions import description
 from blurgen.stages.examples import example_bodies
+from blurgen.units import unit_of
 
-_UNITS: Final = (
-    (r"levels per electron", "levels/e⁻"),
-    (r"in radians a pixel", "rad/px"),
-    (r"in square pixels", "px²"),
-    (r"in pixels", "px"),
-    (r"[Dd]egrees", "°"),
-    (r"[Gg]rey levels|^Level of", "levels"),
-    (r"electrons", "e⁻"),
-    (r"^Photons", "photons"),
-    (r"in waves", "waves"),
-)
-_ANGLES = ("angle", "theta", "rotation")
 _FULL_CIRCLE = 360.0
 _WIDE = 400.0  # a range that is allowed and no wider than this is shown whole
 _BEYOND = 2.0  # so many times an example's greatest value a slider reaches
@@ -181,7 +170,7 @@ def _holds_stages(told: Mapping[str, Any]) -> bool:
 
 def _field(stage: type[Stage], name: str, told: Mapping[str, Any], doc: str, required: bool) -> Field:
     default = None if required else _written(stage.model_fields[name].get_default())
-    called = "°" if name in _ANGLES else unit(doc)
+    called = unit_of(f"{stage.kind}.{name}")
     field = Field(name, Control.TEXT, doc, called, required=required, default=default)
     if name in stage.parameters:
         mark = stage.parameters[name]
@@ -266,17 +255,6 @@ def _nice(value: float) -> float:
 
 
 @cache
-def unit(doc: str) -> str:
-    """The unit that a field's description names.
-
-    Examples
-    --------
-    >>> unit("Length of the motion in pixels, 1 … 1023."), unit("0 (flat) … 20; 1 changes nothing.")
-    ('px', '')
-    """
-    return next((name for pattern, name in _UNITS if re.search(pattern, doc)), "")
-
-
 def _plain(text: str) -> str:
     """A docstring's text without its marks."""
     return re.sub(r"`+(?:blurgen\.)?([^`]*)`+", r"\1", text)
