@@ -143,8 +143,8 @@ def test_formats_that_start_other_programs_are_not_tried(tmp_path):
 
 
 def test_psfs_of_too_many_pixels(tmp_path, never_decoded):
-    (tmp_path / "x.png").write_bytes(png(5_000, 5_000))
-    with pytest.raises(InputError, match="5000×5000 pixels; 4095 a side are the most"):
+    (tmp_path / "x.png").write_bytes(png(4_096, 4_096))
+    with pytest.raises(InputError, match="4096×4096 pixels; 4095 a side are the most"):
         psf.load_psfs(tmp_path / "x.png")
 
 

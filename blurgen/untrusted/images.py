@@ -11,7 +11,7 @@ from PIL import Image
 from blurgen.untrusted.bounds import RefusedError
 
 MOST_PIXELS = 178_956_970  # what Pillow allows, unless told otherwise
-_FREE = 1 << 25
+_FREE = 1 << 24
 _PER_BYTE = 256  # a white page takes less, but so large a white page is no image to learn from
 _SCANS = 16  # of a progressive JPEG; each is a pass over all pixels
 
@@ -33,7 +33,7 @@ def open_image(content: bytes, formats: tuple[str, ...]) -> Image.Image:
     PIL.UnidentifiedImageError
         If it is of none of the formats.
     RefusedError
-        If it has more than 178,956,970 pixels, or more than 33,554,432 and 256 for each of its bytes.
+        If it has more than 178,956,970 pixels, or more than 16,777,216 and 256 for each of its bytes.
     Exception
         Whatever else Pillow's plugins let pass on damaged files.
     """
