@@ -31,12 +31,12 @@ from blurgen import threads as pool
 from blurgen._version import __version__
 from blurgen.checks import checked_whole
 from blurgen.errors import BlurgenError, ClusterError, FileError, InputError
+from blurgen.files import sync
 from blurgen.maker import Progress, chunk_rows, chunks_of, remake
 from blurgen.pairs import Header, PairWriter, partial_path
 from blurgen.pairs.blocks import checked_blocks, write_blocks
 from blurgen.pairs.format import Layout, read_layout, reason
 from blurgen.pairs.partial import job_path
-from blurgen.pairs.writer import sync
 from blurgen.sources.base import Source
 
 _MOST_WORKERS = 1024

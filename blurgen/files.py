@@ -40,11 +40,19 @@ def written(path: Path, write: Callable[[Path], object], *, synced: bool = False
         try:
             write(partial)
             if synced:
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
+                sync(partial)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise FileError(f"'{path}' cannot be written: {error.strerror or error}") from None
     return path
+
+
+def sync(path: Path) -> None:
+    """Bring a file or a folder to the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from blurgen import threads as pool
 from blurgen.errors import FileError, InputError
+from blurgen.files import sync
 from blurgen.maker import Progress, fill
 from blurgen.pairs import PairFile, PairWriter, open_pairs
 from blurgen.pairs.checking import ranges_told
@@ -23,7 +24,6 @@ from blurgen.pairs.raw import write_rows
 from blurgen.pairs.seal import seal
 from blurgen.pairs.sums import sums_of_blocks, sums_of_file
 from blurgen.pairs.virtual import Part, lay_out_virtual, relative_name
-from blurgen.pairs.writer import sync
 from blurgen.verification import stored_columns
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from blurgen import threads as pool
 from blurgen._version import __version__
 from blurgen.errors import FileError
+from blurgen.files import sync
 from blurgen.maker import chunk_rows, remake
 from blurgen.pairs import PairFile, PairWriter, open_pairs
 from blurgen.pairs.checking import Blocks, damaged_blocks, ranges_told, rows_of
@@ -37,7 +38,6 @@ from blurgen.pairs.sums import (
     sums_of_blocks,
 )
 from blurgen.pairs.virtual import points_to_parts
-from blurgen.pairs.writer import sync
 from blurgen.sources.base import Source
 from blurgen.verification import source_of, stored_columns
 

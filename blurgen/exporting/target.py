@@ -22,8 +22,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from blurgen.errors import FileError
+from blurgen.files import sync
 from blurgen.pairs.journal import Journal, gaps, noted_lines
-from blurgen.pairs.writer import sync
 
 ABOUT = "blurgen.json"
 FORMAT = "blurgen-export"

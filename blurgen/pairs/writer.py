@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blurgen.errors import FileError
+from blurgen.files import sync
 from blurgen.pairs.blocks import checked_blocks, write_blocks
 from blurgen.pairs.checking import Blocks, blocks_of, damaged_blocks, rows_of
 from blurgen.pairs.compression import codec
@@ -325,12 +326,3 @@ class PairWriter:
             os.close(self._chunks)
         if self._partial is not None:
             self._partial.close()
-
-
-def sync(path: Path) -> None:
-    """Bring a file or a folder to the disk."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
