@@ -242,7 +242,8 @@ def test_resize_is_antialiased_bicubic(tmp_path):
     for target in [(8, 10), (48, 50), (12, 80)]:
         expected = weights(24, target[0]) @ image.astype(float) @ weights(40, target[1]).T
         found = whole(opened(tmp_path, resize=target))[0, ..., 0]
-        np.testing.assert_allclose(found, expected, atol=1.01)
+        # each direction is rounded; the weights of the second, signs left out, sum to 1.25 at most
+        np.testing.assert_allclose(found, expected, atol=0.5 * 1.25 + 0.5)
 
 
 # Patches
