@@ -85,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="one race for each number of threads (default: 1 and all usable processors)",
     )
     args = parser.parse_args(argv)
+    for file in (args.page, args.json):
+        if file is not None and not file.parent.is_dir():
+            parser.error(f"there is no folder '{file.parent}'")
     options = Options(args.quick, args.threads, args.rounds or (2 if args.quick else 7))
     described = machine.describe()
     page: list[str] = []

@@ -384,9 +384,12 @@ def show(
     from blurgen.errors import InputError
     from blurgen.pairs import open_pairs
     from blurgen.sheet import contact_sheet
+    from blurgen.style import form_of
 
     if out is None and not inline:
         raise typer.BadParameter("--out or --inline is needed")
+    if out is not None:
+        form_of(out)
     terminal = _terminal() if inline else None
     pairs = open_pairs(file)
     if indices is not None:
@@ -397,7 +400,7 @@ def show(
         rows = range(start, min(start + count, len(pairs)))
     page = contact_sheet(pairs, rows, columns=columns, scale=scale)
     if terminal is not None:
-        sys.stdout.buffer.write(terminal.sequence(page.image(terminal.width)))
+        terminal.draw(page.image(terminal.width))
     if out is not None:
         say(f"{out}: {_many(len(rows), 'pair')}, {_times(page.save(out))} pixels")
 

@@ -28,7 +28,10 @@ def say(text: str, stream: TextIO | None = None) -> None:
 def flush(stream: TextIO, text: str = "") -> None:
     """Write `text` and all that waits in the stream's buffer."""
     try:
-        stream.write(text)
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # a name that is no text, or an output that has few letters
+            stream.write(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding))
         stream.flush()
     except BrokenPipeError:
         _close(stream)
@@ -223,7 +226,7 @@ def _handlers_on(*streams: TextIO) -> list[logging.StreamHandler[Any]]:
 
 def on_terminal() -> bool:
     """Whether standard error is a terminal that can move its cursor."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def shown_progress(quiet: bool, unit: str = "pairs", beside: Callable[[], str] = str) -> Progress:

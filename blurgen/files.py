@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,8 +33,12 @@ def written(path: Path, write: Callable[[Path], object], *, synced: bool = False
     FileError
         If it cannot be written.
     """
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    ours = f".partial-{host()}-"
+    partial = path.with_name(f"{ours}{os.getpid()}-{path.name}")
     try:
+        for leftover in path.parent.glob(f"{glob.escape(ours)}*-{glob.escape(path.name)}"):
+            if not is_running(leftover.name.removeprefix(ours).partition("-")[0]):
+                leftover.unlink(missing_ok=True)
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
         if not path.parent.is_dir():
@@ -47,6 +53,22 @@ def written(path: Path, write: Callable[[Path], object], *, synced: bool = False
     except OSError as error:
         raise FileError(f"'{path}' cannot be written: {error.strerror or error}") from None
     return path
+
+
+def host() -> str:
+    """What stands for this machine in names of files, for several may write to one folder."""
+    return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+
+
+def is_running(process: str) -> bool:
+    """Whether a process of that number runs on this machine."""
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def sync(path: Path) -> None:

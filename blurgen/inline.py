@@ -50,6 +50,16 @@ class Terminal:
     protocol: str
     width: int
 
+    def draw(self, image: Image.Image) -> None:
+        """Show an RGB image on standard output."""
+        out = sys.stdout.buffer
+        try:
+            out.write(self.sequence(image))
+            out.flush()
+        except BaseException:
+            out.write(b"\x1b\\")  # else a picture that is cut off swallows what comes next
+            raise
+
     def sequence(self, image: Image.Image) -> bytes:
         """What shows an RGB image when it is written to the terminal; one that is too wide is reduced."""
         if image.width > self.width:
@@ -102,8 +112,10 @@ def protocol_of(environment: Mapping[str, str], attributes: Callable[[], bytes])
     program = environment.get("TERM_PROGRAM", "")
     # those between us and the terminal let no foreign sequences through, and answer for themselves
     between = bool(environment.get("TMUX") or environment.get("STY"))
+    between = between or term.startswith(("tmux", "screen"))  # perhaps on the far side of ssh
     if not between:
-        if term in _KITTY_TERMS or environment.get("KITTY_WINDOW_ID"):
+        # a terminal that was started from another inherits what that one set
+        if term in _KITTY_TERMS or (environment.get("KITTY_WINDOW_ID") and not program):
             return "kitty"
         if program in _ITERM2_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
             return "iterm2"
@@ -184,6 +196,8 @@ def _indexed(image: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 def device_attributes() -> bytes:
     """What the terminal answers when it is asked what it can do; nothing where it keeps silent."""
+    import termios
+
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
     except OSError:
@@ -192,6 +206,8 @@ def device_attributes() -> bytes:
         with _unbuffered(terminal):
             os.write(terminal, b"\x1b[c")
             return _answer(terminal)
+    except (OSError, termios.error):  # it hung up, or is not ours to ask
+        return b""
     finally:
         os.close(terminal)
 
@@ -217,8 +233,8 @@ def _unbuffered(terminal: int) -> Iterator[None]:
     before = termios.tcgetattr(terminal)
     changed = termios.tcgetattr(terminal)
     changed[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
     try:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)

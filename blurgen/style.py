@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,8 @@ _METADATA: Final[dict[str, dict[str, None]]] = {
     "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
 }
 
+_settings = threading.RLock()  # matplotlib's belong to the process: two who change them would not find back
+
 
 @contextmanager
 def look(changed: Mapping[str, Any] = {}) -> Iterator[None]:
@@ -115,7 +118,7 @@ def look(changed: Mapping[str, Any] = {}) -> Iterator[None]:
         raise BlurgenError(
             "plots, SVG and PDF are drawn by matplotlib: pip install 'blurgen[draw]'"
         ) from None
-    with mpl_style.context(["default", _LOOK, dict(changed)]):
+    with _settings, mpl_style.context(["default", _LOOK, dict(changed)]):
         yield
 
 
@@ -143,8 +146,11 @@ def series(number: int, *, marked: bool = True) -> dict[str, Any]:
 
 
 def literally(text: str) -> str:
-    """A text as it is, as matplotlib takes it: a file's name may look like a formula, or break a line."""
-    return printable(text).replace("$", r"\$")
+    """A text as it is, as matplotlib takes it: a file's name may look like a formula, or break a line.
+
+    One that begins with ``_``, which legends leave out, gets a space in front.
+    """
+    return (" " if text.startswith("_") else "") + printable(text).replace("$", r"\$")
 
 
 def drawn(made: Figure, form: str, dpi: int = 150) -> bytes:

@@ -210,3 +210,15 @@ def test_a_download_into_a_file_shows_no_bar(forced, capfd):
     with download._progress("f.gz", 0, 10) as advance:
         advance(10)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("encoding", "times"), [("utf-8:strict", "×"), ("ascii:strict", r"\xd7")])
+def test_names_that_are_no_text_can_be_said(encoding, times):
+    program = "from blurgen.console import say; say('caf\\udce9.png: 2×2')"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert done.stdout.decode("utf-8") == f"caf\\udce9.png: 2{times}2\n"

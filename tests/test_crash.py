@@ -14,8 +14,8 @@ import pytest
 import blurgen
 from blurgen import maker
 from blurgen.errors import FileError, SourceError
+from blurgen.files import host
 from blurgen.pairs import format as pair_format
-from blurgen.pairs.partial import _host
 from blurgen.recipe import Recipe
 from blurgen.sources.memory import MemorySource
 
@@ -246,7 +246,7 @@ def test_layout_interrupted(tmp_path, reference):
     """A crash while the file is laid out leaves a file that is in nobody's way."""
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
-    (tmp_path / f"a.h5.partial.{_host()}-{gone.pid}-0a1b2c3d").write_bytes(
+    (tmp_path / f"a.h5.partial.{host()}-{gone.pid}-0a1b2c3d").write_bytes(
         reference[:1000] + b"garbage" * 100_000
     )
     (tmp_path / "a.h5.journal").write_text(lines("0 60"))

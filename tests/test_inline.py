@@ -15,7 +15,7 @@ from PIL import Image
 import blurgen
 from blurgen import inline
 from blurgen.cli import main
-from blurgen.inline import Terminal, iterm2, kitty, protocol_of, sixel
+from blurgen.inline import Terminal, device_attributes, iterm2, kitty, protocol_of, sixel
 from blurgen.sheet import contact_sheet
 
 RANDOM = np.random.default_rng(0)
@@ -156,6 +156,19 @@ def test_sixels_of_many_colours_are_near_and_right_in_the_mean():
         ({"TERM": "tmux-256color", "TMUX": "/tmp/x", "KITTY_WINDOW_ID": "1"}, b"\x1b[?1;2c", None),
         ({"TERM": "tmux-256color", "TMUX": "/tmp/x", "LC_TERMINAL": "iTerm2"}, b"\x1b[?1;2;4c", "sixel"),
         ({"TERM": "screen", "STY": "1.x"}, b"\x1b[?1;2c", None),
+        # one terminal that was started from another, and tmux on the far side of ssh
+        (
+            {"TERM": "xterm-256color", "TERM_PROGRAM": "vscode", "KITTY_WINDOW_ID": "1"},
+            b"\x1b[?1;2c",
+            None,
+        ),
+        (
+            {"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm", "KITTY_WINDOW_ID": "1"},
+            None,
+            "iterm2",
+        ),
+        ({"TERM": "screen-256color", "LC_TERMINAL": "iTerm2"}, b"\x1b[?1;2;4c", "sixel"),
+        ({"TERM": "tmux-256color", "KITTY_WINDOW_ID": "1"}, b"\x1b[?1;2c", None),
     ],
 )
 def test_terminals_are_known_by_what_they_say(environment, answer, protocol):
@@ -277,3 +290,24 @@ def test_a_terminal_without_pictures_or_words_gets_a_sentence(digits, answer, pa
         rb"write a file instead, --out sheet\.png\n",
         shown,
     )
+
+
+def test_a_picture_that_is_cut_off_is_ended(monkeypatch):
+    class Slow(io.BytesIO):
+        def flush(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(slow := Slow()))
+    with pytest.raises(KeyboardInterrupt):
+        Terminal("kitty", 100).draw(Image.new("RGB", (9, 9)))
+    assert slow.getvalue().startswith(b"\x1b_G")
+    assert slow.getvalue().endswith(b"\x1b\\")
+    monkeypatch.undo()
+
+
+def test_a_terminal_that_cannot_be_asked_keeps_silent(monkeypatch, tmp_path):
+    no_terminal = tmp_path / "tty"
+    no_terminal.touch()
+    opened = os.open
+    monkeypatch.setattr(os, "open", lambda path, flags: opened(no_terminal, os.O_RDWR))
+    assert device_attributes() == b""

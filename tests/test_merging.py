@@ -112,7 +112,9 @@ def test_a_damaged_part_is_repaired(parts):
 def test_a_part_needs_a_shard(tmp_path):
     with pytest.raises(InputError, match=r"a part is made of a shard: say which \(--shard 3/16\)"):
         make(tmp_path / "a.h5", part=True)
-    with pytest.raises(InputError, match="shard 1/30: there are only 21 blocks of pairs"):
+    with pytest.raises(
+        InputError, match=r"shard 1/30 has no pairs: .* blocks of 3, of which this file has 21"
+    ):
         make(tmp_path / "a.h5", (1, 30))
     assert names(tmp_path) == []
 
@@ -442,12 +444,15 @@ def test_without_a_seal_no_file_points_to_others(pointing):
         blurgen.open_pairs(pointing)
 
 
-def test_a_part_without_pairs_is_refused(tmp_path):
-    with pytest.raises(
-        InputError, match=r"shard 1/40 has no pairs: .* blocks of 3, of which this file has 21"
-    ):
-        make(tmp_path / "a.h5", (1, 40))
-    assert not list(tmp_path.iterdir())
+def test_other_files_with_a_user_block_are_told_from_damaged_ones(pointing, tmp_path):
+    with h5py.File(tmp_path / "m.mat", "w", userblock_size=512) as file:
+        file["x"] = np.eye(3)
+    with pytest.raises(FileError, match=r"m\.mat' is an HDF5 file but no pair file of blurgen's"):
+        blurgen.open_pairs(tmp_path / "m.mat")
+    with h5py.File(tmp_path / "m.mat", "r+") as file:
+        file.create_virtual_dataset("sharp", h5py.VirtualLayout((3, 3), "u1"))
+    with pytest.raises(FileError, match=r"m\.mat' is refused: dataset 'sharp' is put together"):
+        blurgen.open_pairs(tmp_path / "m.mat")
 
 
 def test_a_pointing_file_cannot_be_pointed_to(pointing, tmp_path):

@@ -3,7 +3,9 @@
 import io
 import itertools
 import re
+import threading
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
@@ -143,3 +145,37 @@ def test_axes_are_named_with_their_units():
     assert with_unit("0.one_of.0.gaussian_noise.sigma", short=True) == "sigma / grey levels"
     assert with_unit("0.gaussian.sigma", short=True) == "sigma / px"
     assert with_unit("2.jpeg.quality") == "2.jpeg.quality"
+
+
+def test_threads_do_not_leave_matplotlib_changed():
+    before = dict(matplotlib.rcParams)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def first():
+        with style.look():
+            inside.set()
+            go_on.wait(0.3)
+
+    def second():
+        inside.wait()
+        with style.look():
+            go_on.set()
+
+    threads = [threading.Thread(target=each) for each in (first, second)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_texts_are_drawn_as_they_are():
+    with style.look():
+        made = style.figure(3, 2)
+        axes = made.subplots()
+        for number, name in enumerate(("_run", "a$b$", "two\nlines")):
+            axes.plot([0, 1], [number, 1], label=style.literally(name))
+        axes.legend()
+        drawn = style.drawn(made, "svg").decode()
+    for told in (" _run", "a$b$", r"two\nlines"):
+        assert f">{told}</text>" in drawn

@@ -107,6 +107,26 @@ def test_encrypted_and_unknown_archives(tmp_path):
         refused(f"npz:{tmp_path}/y.npz", r"y\.npz cannot be read: ")
 
 
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((2**40, 0, 3), r"PSF 'x' of '.*' has the shape \(1099511627776, 0, 3\); 1 to 4095 pixels a side"),
+        ((0, 3), r"PSF 'x' of '.*' has the shape \(0, 3\); 1 to 4095 pixels a side"),
+        ((300_000, 1, 1), r"its PSFs would fill more than the \d+ bytes"),
+    ],
+)
+def test_more_psfs_than_memory_holds(tmp_path, shape, told):
+    array = np.lib.stride_tricks.as_strided(np.ones(1, np.uint8), shape, (0, 0, 0)[: len(shape)])
+    if np.prod(shape):
+        np.savez_compressed(tmp_path / "x.npz", x=array)
+        path = tmp_path / "x.npz"
+    else:
+        path = tmp_path / "x.npy"
+        np.save(path, array)
+    with pytest.raises(InputError, match=told):
+        psf.load_psfs(path)
+
+
 def test_psfs_of_sizes_that_fill_each_other(tmp_path):
     planes = {f"k{i}": np.ones((3, 3)) for i in range(300)}
     np.savez(tmp_path / "x.npz", **planes, big=np.eye(900)[:, [0]] + np.eye(900)[:, [-1]])

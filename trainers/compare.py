@@ -29,7 +29,7 @@ from trainers.grid import CHANGEABLE, Cell, Record, check_options, grid, named_m
 from trainers.models import count_parameters
 from trainers.plots import FEW, save, sheet
 from trainers.rows import levels
-from trainers.runs import read_data, read_metrics
+from trainers.runs import read_metrics, read_nothing
 from trainers.tables import markdown, write_csv
 from trainers.unseen import unseen_rows
 
@@ -181,7 +181,7 @@ def _fit(cell: Cell, run: Path, options: Mapping[str, Any], quiet: bool) -> None
 def _result(cell: Cell, run: Path, note: str) -> Result:
     metrics = read_metrics(run)
     network, _ = load_network(run)
-    return Result(cell, run, metrics, count_parameters(network), read_data(run)["nothing"]["psnr"], note)
+    return Result(cell, run, metrics, count_parameters(network), read_nothing(run), note)
 
 
 def _row(result: Result) -> list[str | int | float | None]:

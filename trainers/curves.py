@@ -16,7 +16,7 @@ from trainers.console import run as run_command
 from trainers.errors import TrainerError
 from trainers.options import Options
 from trainers.plots import Curve, curves_on, loss_label, save
-from trainers.runs import read_data, read_metrics
+from trainers.runs import read_metrics, read_nothing
 
 
 @look()
@@ -45,7 +45,7 @@ def draw_curves(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[s
     form_of(path)
     if not runs:
         raise TrainerError("no run is given; at least one is needed")
-    folders = [Path(run) for run in runs]
+    folders = list(dict.fromkeys(Path(run) for run in runs))
     metrics = [read_metrics(folder) for folder in folders]
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
@@ -56,10 +56,10 @@ def draw_curves(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[s
     losses = {name: _curve(rows, "val_loss") for name, rows in zip(names, metrics, strict=True)}
     psnrs = {name: _curve(rows, "psnr") for name, rows in zip(names, metrics, strict=True)}
     level = None
-    if len(runs) == 1:
+    if len(folders) == 1:
         losses = {"training": _curve(metrics[0], "loss"), "held out": _curve(metrics[0], "val_loss")}
         psnrs = {"held out": psnrs[names[0]]}
-        level = ("doing nothing", float(read_data(folders[0])["nothing"]["psnr"]))
+        level = ("doing nothing", read_nothing(folders[0]))
     made = figure(9.0, 3.6)
     left, right = made.subplots(1, 2)
     curves_on(left, losses, x="epoch", y=loss_label(*_losses(folders)), log=True)
@@ -89,7 +89,8 @@ def _command(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The picture to write: NAME.png, .svg or .pdf.")],
 ) -> None:
-    say(f"{draw_curves(runs, out)}: {len(runs)} run{'s' if len(runs) != 1 else ''}")
+    several = len(set(runs))
+    say(f"{draw_curves(runs, out)}: {several} run{'s' if several != 1 else ''}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -21,12 +21,13 @@ from trainers.console import key_values
 from trainers.errors import TrainerError
 from trainers.files import write_text
 from trainers.fit import fit
-from trainers.models import MODELS, build
+from trainers.models import build
 from trainers.presets import preset_named
 
 _RECORD = "comparison.json"
 # what may differ when a comparison goes on
 CHANGEABLE = ("device", "compiled", "threads")
+_NUMBER = re.compile(r"[-+]?\d[\d.eE+-]*")
 _RUN_BY_COMPARE = ("pairs", "model", "model_args", "lr", "run", "resume", "dry_run", "quiet")
 
 
@@ -191,10 +192,10 @@ def grid(
 
 
 def named_models(text: str) -> list[str]:
-    """``"cnn-7-5-3,nafnet:encoder=1,1"`` as two: a comma before what is no network belongs to a value."""
+    """``"cnn-7-5-3,nafnet:encoder=1,1"`` as two: a comma before a number belongs to a value."""
     models: list[str] = []
     for part in filter(None, map(str.strip, text.split(","))):
-        if models and "=" in models[-1] and part.split(":")[0] not in MODELS:
+        if models and "=" in models[-1] and _NUMBER.fullmatch(part.split(":")[0]):
             models[-1] += f",{part}"
         else:
             models.append(part)

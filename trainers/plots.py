@@ -74,7 +74,7 @@ def curves_on(
     heights = [value for _, values in lines.values() for value in values if np.isfinite(value)]
     if log and heights and min(heights) > 0:
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # epochs and steps are whole
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # epochs and steps are whole
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 

@@ -216,6 +216,20 @@ def read_data(run: Path) -> dict[str, Any]:
         raise TrainerError(f"'{run / 'data.json'}' cannot be read: {error}") from None
 
 
+def read_nothing(run: Path) -> float:
+    """The PSNR of doing nothing that a run's ``data.json`` says, in dB.
+
+    Raises
+    ------
+    TrainerError
+        If it is missing or damaged.
+    """
+    try:
+        return float(read_data(run)["nothing"]["psnr"])
+    except (KeyError, TypeError, ValueError):
+        raise TrainerError(f"'{run / 'data.json'}' is damaged: it lacks the PSNR of doing nothing") from None
+
+
 def check_installed() -> None:
     """See that what writes runs is there.
 

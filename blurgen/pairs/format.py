@@ -227,10 +227,9 @@ def opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
     import h5py
 
     try:
-        sealed = mode == "r" and has_seal(path)
+        if mode == "r":
+            has_seal(path)  # which must fit before HDF5 sees what it seals
         with h5py.File(path, mode, **options) as file:
-            if mode == "r" and file.userblock_size and not sealed:
-                raise damaged(path)
             yield file
     except BlurgenError:
         raise
@@ -332,8 +331,13 @@ def read_layout(path: Path, header: Header) -> Layout:
 
 def points_elsewhere(file: Any) -> bool:
     """Whether the rows of an open HDF5 file lie in others."""
-    sharp = own_dataset(file, "sharp", virtual=bool(file.userblock_size))
+    sharp = own_dataset(file, "sharp", virtual=_is_sealed(file))
     return sharp is not None and bool(sharp.is_virtual)
+
+
+def _is_sealed(file: Any) -> bool:
+    """Whether an open HDF5 file may point to others."""
+    return bool(file.userblock_size) and has_seal(Path(file.filename))
 
 
 def _place(
@@ -374,8 +378,13 @@ def read_header(path: Path) -> Header:
     with opened(path, "r", "read", locking=False) as file:
         names = [name for name in ("format", "format_version", *_ATTRIBUTES) if name in file.attrs]
         raw = {name: _plain(own_attribute(file, name)) for name in names}
-        sealed = bool(file.userblock_size)
-        sharp, psf = (own_dataset(file, name, virtual=sealed) for name in ("sharp", "psf"))
+        sealed = _is_sealed(file)
+        try:
+            sharp, psf = (own_dataset(file, name, virtual=sealed) for name in ("sharp", "psf"))
+        except RefusedError:
+            if file.userblock_size and not sealed and raw.get("format") == FORMAT:
+                raise damaged(path) from None  # in the seal's own first letters
+            raise
         shape: tuple[int, ...] = () if sharp is None else sharp.shape[1:]
         psf_size = psf.shape[-1] if psf is not None and psf.ndim == 3 else 0
         has_labels = "label" in file

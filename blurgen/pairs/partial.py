@@ -7,12 +7,12 @@ import glob
 import os
 import re
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from blurgen.errors import FileError
+from blurgen.files import host, is_running
 from blurgen.pairs.checking import Blocks, blocks_of, rows_of
 from blurgen.pairs.format import Header, Layout, lay_out, read_header, read_layout, reason
 from blurgen.pairs.journal import Line, noted_lines
@@ -103,13 +103,9 @@ def _remove_journals(path: Path) -> None:
         journal.unlink(missing_ok=True)
 
 
-def _layouts(partial: Path, host: str = "*") -> list[Path]:
-    """Files that were laid out, by this host or any, and not yet given their name."""
-    return list(partial.parent.glob(f"{glob.escape(partial.name)}.{host}-[0-9]*-*"))
-
-
-def _host() -> str:
-    return f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+def _layouts(partial: Path, by: str = "*") -> list[Path]:
+    """Files that were laid out, by one host or any, and not yet given their name."""
+    return list(partial.parent.glob(f"{glob.escape(partial.name)}.{by}-[0-9]*-*"))
 
 
 class PartialFile:
@@ -213,9 +209,8 @@ class PartialFile:
 
     def _begin(self) -> None:
         """Lay the file out beside its name, then give it that name, unless another process was faster."""
-        host = _host()
-        for leftover in _layouts(self.path, host):
-            if not _is_running(leftover.name.rsplit("-", 2)[1]):
+        for leftover in _layouts(self.path, host()):
+            if not is_running(leftover.name.rsplit("-", 2)[1]):
                 leftover.unlink(missing_ok=True)
         new = self._name_of_layout()
         try:
@@ -275,7 +270,7 @@ class PartialFile:
             yield new, layout
 
     def _name_of_layout(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.{_host()}-{os.getpid()}-{os.urandom(4).hex()}")
+        return self.path.with_name(f"{self.path.name}.{host()}-{os.getpid()}-{os.urandom(4).hex()}")
 
     def _differences(self) -> str:
         """What of the partial file's header differs from ours, as one phrase."""
@@ -295,16 +290,6 @@ class PartialFile:
                 f"'{self._final}' cannot be written: compressed files need a file system with locks"
             )
         self.locked = got is Lock.HELD
-
-
-def _is_running(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, OverflowError, ProcessLookupError):
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 def _reserve(file: int, path: Path) -> None:

@@ -122,7 +122,7 @@ def fields(kind: str) -> Mapping[str, Field]:
 @cache
 def summary(kind: str) -> str:
     """What a kind of stage does, in one sentence."""
-    return _plain(description(KINDS[kind]).paragraphs[0])
+    return _plain("".join(description(KINDS[kind]).paragraphs[:1]))
 
 
 def body(kind: str) -> Any:

@@ -18,6 +18,8 @@ from blurgen.untrusted.mat import MatFile
 from blurgen.untrusted.numpy_files import map_npy, npz_headers, read_npz
 
 MOST_BYTES = 1 << 28
+_PLANE_BYTES = 512  # of a PSF beside its values
+_SIDES = f"1 to {MAX_SIZE} pixels a side are needed"
 _READERS = ".npz, .npy, .mat and .png"
 
 
@@ -52,6 +54,7 @@ def load_psfs(path: str | os.PathLike[str]) -> NDArray[np.float64]:
         raise InputError(f"PSF file '{path}' is longer than {MOST_BYTES} bytes")
     try:
         arrays = _read(path)
+        _check_number(path, arrays)
     except InputError:
         raise
     except Exception as error:  # readers of damaged files raise whatever they please
@@ -102,6 +105,19 @@ def _check_total(path: Path, numbers: int) -> None:
     check_growth("its arrays", 8 * numbers, path.stat().st_size)
 
 
+def _check_number(path: Path, arrays: list[tuple[str, NDArray[Any]]]) -> None:
+    """See that there are no more PSFs than the file may fill memory with, each taken by itself."""
+    for name, array in arrays:
+        if array.size == 0:
+            raise InputError(f"{_where(path, name)} has the shape {array.shape}; {_SIDES}")
+    number = sum(len(array) for _, array in arrays if array.ndim == 3)
+    check_growth("its PSFs", _PLANE_BYTES * number, path.stat().st_size)
+
+
+def _where(path: Path, name: str) -> str:
+    return f"PSF '{name}' of '{path}'"
+
+
 def _natural(item: tuple[str, Any]) -> list[tuple[int, int | str]]:
     import re
 
@@ -109,9 +125,9 @@ def _natural(item: tuple[str, Any]) -> list[tuple[int, int | str]]:
 
 
 def _check(path: Path, name: str, plane: NDArray[np.float64]) -> None:
-    where = f"PSF '{name}' of '{path}'"
-    if plane.size == 0 or max(plane.shape) > MAX_SIZE:
-        raise InputError(f"{where} has the shape {plane.shape}; 1 to {MAX_SIZE} pixels a side are needed")
+    where = _where(path, name)
+    if max(plane.shape) > MAX_SIZE:
+        raise InputError(f"{where} has the shape {plane.shape}; {_SIDES}")
     if not np.isfinite(plane).all():
         raise InputError(f"{where} holds NaN or infinite values")
     if (plane < 0).any():

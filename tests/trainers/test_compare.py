@@ -46,7 +46,7 @@ def test_commas_stand_between_models_and_within_values():
         "nafnet:encoder=1,1,2:width=8",
         "moussaka",
     ]
-    assert named_models("no-such,nafnet:width=8,cnn-7-5-3") == ["no-such", "nafnet:width=8", "cnn-7-5-3"]
+    assert named_models("no-such,nafnet:width=8,misspelt") == ["no-such", "nafnet:width=8", "misspelt"]
 
 
 def test_every_training_of_the_grid_is_done(done):

@@ -1,6 +1,7 @@
 """Curves of runs that are there, and the formats of figures."""
 
 import csv
+import json
 import re
 import shutil
 from xml.etree import ElementTree
@@ -55,6 +56,21 @@ def test_the_curves_of_a_run_are_its_metrics(run, tmp_path):
     for (first, second), column in ((training, "loss"), (held_out, "val_loss"), (psnr, "psnr")):
         values = [float(row[column]) for row in rows]
         assert (first > second) == (values[0] < values[1])  # higher values stand higher, at less
+
+
+@pytest.mark.parametrize("said", [{}, {"nothing": {"psnr": None}}, {"nothing": 3}])
+def test_a_damaged_run_is_told(run, tmp_path, said):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "data.json").write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(TrainerError, match=r"data\.json' is damaged: it lacks the PSNR of doing nothing"):
+        draw_curves([tmp_path / "run"], tmp_path / "a.svg")
+
+
+def test_a_run_that_is_given_twice_is_drawn_once(run, tmp_path, capsys):
+    out = tmp_path / "a.svg"
+    assert main([str(run), str(run), "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: 1 run\n"
+    assert out.read_bytes() == draw_curves([run], tmp_path / "b.svg").read_bytes()
 
 
 def test_several_runs_stand_together(run, tmp_path):
