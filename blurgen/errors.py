@@ -16,12 +16,13 @@ class BlurgenError(Exception):
     Parameters
     ----------
     message : str
-        What is wrong. Names in it may come out of strangers' files: what cannot be printed is escaped, so
-        that it stays one line, and does nothing to a terminal.
+        What is wrong. Names in it may come out of strangers' files: lines are joined, and what cannot be
+        printed is escaped, so that it does nothing to a terminal.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
+        # other libraries speak in several lines
+        super().__init__(printable(" ".join(map(str.strip, message.splitlines()))))
 
 
 class InputError(BlurgenError, ValueError):
