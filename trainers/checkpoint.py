@@ -1,11 +1,9 @@
-"""Weights and states on disk: written whole or not at all, and read without unpickling anything."""
+"""Networks and states of trainings on disk: written whole or not at all."""
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,17 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blurgen.untrusted.bounds import RefusedError, read_at_most
+from blurgen.untrusted.bounds import read_at_most
 from blurgen.untrusted.documents import MOST_CHARACTERS, parse_json
 from trainers.errors import TrainerError
 from trainers.files import written
 from trainers.models import Network, build
 from trainers.options import Options
-from trainers.torch_files import check_tensors, check_torch_file
+from trainers.weights import read_metadata, read_torch_file, read_weights
 
 WEIGHTS = ("best.safetensors", "last.safetensors")
 STATE = "state.pt"
-_PICKLED = (".pt", ".pth")
 
 
 def save_weights(path: str | os.PathLike[str], network: Network, **metadata: str) -> None:
@@ -44,33 +41,6 @@ def save_weights(path: str | os.PathLike[str], network: Network, **metadata: str
     said = {"kind": network.kind, "channels": str(network.channels), **metadata}
     data = save(weights, said)
     written(Path(path), lambda partial: partial.write_bytes(data), synced=True)
-
-
-def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a file of weights: safetensors, or PyTorch's own (``.pt``, ``.pth``).
-
-    Raises
-    ------
-    TrainerError
-        If it cannot be read, is damaged, or holds anything but tensors: nothing is ever unpickled.
-    """
-    file = Path(path)
-    _check_file(file)
-    if file.suffix not in _PICKLED:
-        return _safetensors(file)[0]
-    found = _torch_file(file)
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise TrainerError(f"'{file}' holds no weights: a mapping of names to tensors is needed")
-    return dict(found)
-
-
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """What a file of weights says of itself; nothing, where it is PyTorch's own."""
-    file = Path(path)
-    _check_file(file)
-    return {} if file.suffix in _PICKLED else _safetensors(file)[1]
 
 
 def load_into(network: Network, path: str | os.PathLike[str]) -> None:
@@ -203,8 +173,7 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         If it cannot be read, or holds anything else: nothing is ever unpickled.
     """
     file = Path(path)
-    _check_file(file)
-    state = _torch_file(file)
+    state = read_torch_file(file)
     if not isinstance(state, dict) or not {"step", "network", "optimizer"} <= state.keys():
         raise TrainerError(f"'{file}' is no state of a training")
     return state
@@ -213,42 +182,6 @@ def load_state(path: str | os.PathLike[str]) -> dict[str, Any]:
 def arguments_json(arguments: Mapping[str, Any]) -> str:
     """A network's arguments, as `save_weights` takes them."""
     return json.dumps(arguments, sort_keys=True)
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise TrainerError(f"there is no file '{path}'")
-
-
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            names = file.keys()  # it is no mapping, and does not iterate
-            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise TrainerError(f"'{path}' cannot be read as safetensors: {reason}") from None
-
-
-def _torch_file(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is odd about a file is said below
-            check_torch_file(path)
-            found = torch.load(path, map_location="cpu", weights_only=True)
-            check_tensors(found)
-            return found
-    except RefusedError as error:
-        raise TrainerError(f"'{path}' is refused: {error}") from None
-    except pickle.UnpicklingError:
-        raise TrainerError(
-            f"'{path}' is refused: it holds more than tensors, and unpickling it could run any code"
-        ) from None
-    except Exception as error:  # a damaged file may end in any of them
-        reason = " ".join(str(error).split())[:120]
-        raise TrainerError(f"'{path}' cannot be read as PyTorch's: {reason}") from None
 
 
 def _channels(run: Path) -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from trainers.checkpoint import load_network, load_state, read_weights
+from trainers.checkpoint import load_network, load_state
 from trainers.errors import TrainerError
 from trainers.models import build
+from trainers.weights import read_weights
 
 WORDS = (
     "ctorch\\x0aFloatStorage\\x0a",

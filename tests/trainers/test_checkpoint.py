@@ -10,8 +10,6 @@ from trainers.checkpoint import (
     load_into,
     load_network,
     load_state,
-    read_metadata,
-    read_weights,
     save_state,
     save_weights,
     weights_file,
@@ -19,6 +17,7 @@ from trainers.checkpoint import (
 from trainers.errors import TrainerError
 from trainers.models import build
 from trainers.options import Options
+from trainers.weights import read_metadata, read_weights
 
 
 def small(width=4):

@@ -6,9 +6,10 @@ import sys
 import pytest
 import torch
 
-from trainers.checkpoint import load_network, load_state, read_weights
+from trainers.checkpoint import load_network, load_state
 from trainers.distributed import World, asked_world
 from trainers.fit import fit
+from trainers.weights import read_weights
 
 if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
     pytest.skip("this PyTorch has no Gloo", allow_module_level=True)

@@ -18,7 +18,7 @@ import blurgen
 from trainers import fit as module
 from trainers import runs
 from trainers.assembly import chosen_device, completed, resolved
-from trainers.checkpoint import load_network, load_state, read_weights, save_weights
+from trainers.checkpoint import load_network, load_state, save_weights
 from trainers.console import StopError, key_values
 from trainers.errors import TrainerError
 from trainers.fit import fit, main
@@ -30,6 +30,7 @@ from trainers.options import Options
 from trainers.presets import PRESETS
 from trainers.pretrain import layerwise
 from trainers.rows import open_data
+from trainers.weights import read_weights
 
 CPU = torch.device("cpu")
 SMALL = {

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from trainers.errors import TrainerError
 from trainers.models.base import Network, register
+from trainers.weights import read_weights
 
 _EXPANSION = 4
 
@@ -135,8 +136,6 @@ class ResNetEncDec(Network):
         TrainerError
             If the file cannot be read, does not fit, or holds values that are not finite.
         """
-        from trainers.checkpoint import read_weights
-
         weights = {name: value for name, value in read_weights(path).items() if not name.startswith("fc.")}
         expected = self.encoder.state_dict()
         for name, count in expected.items():
