@@ -22,7 +22,7 @@ class BlurgenError(Exception):
 
     def __init__(self, message: str) -> None:
         # other libraries speak in several lines
-        super().__init__(printable(" ".join(map(str.strip, message.splitlines()))))
+        super().__init__(printable(" ".join(filter(None, map(str.strip, message.splitlines())))))
 
 
 class InputError(BlurgenError, ValueError):

@@ -193,7 +193,7 @@ def test_progress_in_a_file_is_lines(forced, capfd):
     pairs = str(blurgen.make("digits", "p.h5", count=60))
     for command in (
         ["make", "-d", "digits", "-n", "60", "-o", "q.h5"],
-        ["report", pairs, "-o", "r.html"],
+        ["report", pairs, "-o", "r.md"],
         ["export", pairs, "--to", "folder", "-o", "f"],
         ["verify", pairs],
         ["verify", pairs, "--repair"],

@@ -450,7 +450,9 @@ def test_other_files_with_a_user_block_are_told_from_damaged_ones(pointing, tmp_
     with pytest.raises(FileError, match=r"m\.mat' is an HDF5 file but no pair file of blurgen's"):
         blurgen.open_pairs(tmp_path / "m.mat")
     with h5py.File(tmp_path / "m.mat", "r+") as file:
-        file.create_virtual_dataset("sharp", h5py.VirtualLayout((3, 3), "u1"))
+        layout = h5py.VirtualLayout((3, 3), "f8")
+        layout[...] = h5py.VirtualSource("other.mat", "x", (3, 3))
+        file.create_virtual_dataset("sharp", layout)
     with pytest.raises(FileError, match=r"m\.mat' is refused: dataset 'sharp' is put together"):
         blurgen.open_pairs(tmp_path / "m.mat")
 
