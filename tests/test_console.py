@@ -16,6 +16,7 @@ from blurgen.sources import download
 NOISY = """
 import logging, sys, time, warnings
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+warnings.formatwarning = lambda text, kind, *_: f"{kind.__name__}: {text}\\n"
 mine = logging.getLogger("mine")
 mine.propagate = False
 mine.addHandler(logging.StreamHandler(sys.stdout))
@@ -129,7 +130,7 @@ EXPECTED = [
     f"INFO root {'r' * 130} end",
     f"mine {'m' * 70} end",
     f"print {'p' * 70} end",
-    "<string>:21: UserWarning: careful",
+    "UserWarning: careful",
     f"blurgen: note {'n' * 70} end",
     "unended line",
     "INFO after",

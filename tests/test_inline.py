@@ -294,8 +294,12 @@ def test_a_terminal_without_pictures_or_words_gets_a_sentence(digits, answer, pa
 
 def test_a_picture_that_is_cut_off_is_ended(monkeypatch):
     class Slow(io.BytesIO):
+        cut_off = False
+
         def flush(self):
-            raise KeyboardInterrupt
+            if not self.cut_off:
+                self.cut_off = True
+                raise KeyboardInterrupt
 
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(slow := Slow()))
     with pytest.raises(KeyboardInterrupt):
