@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from blurgen._version import __version__
 from blurgen.errors import BlurgenError, FileError, InputError, RecipeError
 from blurgen.pairs.compression import codec, name_of_filter, register_filters
-from blurgen.pairs.seal import damaged, has_seal
+from blurgen.pairs.seal import check_seal, damaged, has_seal
 from blurgen.recipe import Recipe
 from blurgen.untrusted.bounds import RefusedError
 from blurgen.untrusted.documents import parse_json
@@ -228,7 +228,7 @@ def opened(path: Path, mode: str, doing: str, **options: Any) -> Iterator[Any]:
 
     try:
         if mode == "r":
-            has_seal(path)  # which must fit before HDF5 sees what it seals
+            check_seal(path)  # before HDF5 sees what it seals
         with h5py.File(path, mode, **options) as file:
             yield file
     except BlurgenError:

@@ -26,7 +26,13 @@ def seal(path: Path) -> None:
 
 
 def has_seal(path: Path) -> bool:
-    """Whether a file has a seal, and is what it says.
+    """Whether a file begins with a seal, which `check_seal` compares."""
+    with path.open("rb") as file:
+        return file.read(len(_MARK)) == _MARK
+
+
+def check_seal(path: Path) -> None:
+    """See that a file is what its seal says, if it has one.
 
     Raises
     ------
@@ -37,11 +43,8 @@ def has_seal(path: Path) -> bool:
     """
     with path.open("rb") as file:
         found = file.read(SEAL_BYTES)
-        if not found.startswith(_MARK):
-            return False
-        if found != _seal_of(file):
+        if found.startswith(_MARK) and found != _seal_of(file):
             raise damaged(path)
-    return True
 
 
 def damaged(path: Path) -> FileError:
